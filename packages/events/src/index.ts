@@ -1,1 +1,32 @@
-export {};
+/**
+ * The events that travel through the streams, and their one codec.
+ *
+ * Owns: the shape of every stream entry (docs/contracts.md) and the check of
+ * what is read back. Refuses to know: Redis, PostgreSQL, lexicons. Holds no
+ * state, so a crash can neither repeat nor lose anything here.
+ */
+
+export {
+  decodeEvents,
+  decodeLabels,
+  decodeRepoJob,
+  encodeEvent,
+  encodeEvents,
+  encodeRecordEvent,
+  encodeRepoJob,
+  InvalidEntryError,
+} from './codec.ts';
+export type {
+  AccountEvent,
+  DeleteEvent,
+  FetchPart,
+  IdentityEvent,
+  Label,
+  LabelEvent,
+  Links,
+  RecordEvent,
+  RepoEvent,
+  RepoJob,
+  StreamEvent,
+} from './types.ts';
+export { BACKFILL_SEQ, isBackfill } from './types.ts';
