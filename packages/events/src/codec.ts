@@ -79,7 +79,7 @@ function list(fields: Fields): Shape[] {
   }
   const events = parse(fields, 'events');
   if (!Array.isArray(events) || events.length === 0) bad('events', 'a list of events', events);
-  return (events as unknown[]).map(asObject);
+  return (events as unknown[]).map((e) => asObject(e));
 }
 
 function parse(fields: Fields, name: string): unknown {
@@ -151,8 +151,8 @@ function asObject(value: unknown, name = 'the event'): Shape {
 
 function need(e: Shape, key: string, type: 'string' | 'boolean'): void {
   const value = e[key];
-  // biome-ignore lint/suspicious/useValidTypeof: `type` is one of two literals
-  if (typeof value !== type || value === '') bad(key, `a ${type}`, value);
+  const is: string = typeof value;
+  if (is !== type || value === '') bad(key, `a ${type}`, value);
 }
 
 function text(value: unknown): string {

@@ -1,0 +1,65 @@
+import { int, list, oneOf } from './declare.ts';
+
+/** services/ingester. */
+export const ingester = {
+  relayHosts: list(
+    'INGESTER_RELAY_HOSTS',
+    'Relays (or PDS hosts) to enumerate and to follow, comma separated.',
+    {
+      default: ['bsky.network'],
+    },
+  ),
+  labelerHosts: list('INGESTER_LABELER_HOSTS', 'Labelers to follow, by host, URL or DID, comma separated.', {
+    default: ['mod.bsky.app'],
+  }),
+  mode: oneOf(
+    'INGESTER_MODE',
+    ['all', 'firehose', 'backfill', 'labels'],
+    'Which of the three ways in this process runs.',
+    {
+      default: 'all',
+    },
+  ),
+  highWaterMark: int('INGESTER_HIGH_WATER_MARK', 'Entries in a stream above which its producers wait.', {
+    default: 1_000_000,
+    min: 1,
+  }),
+  batchSize: int('INGESTER_BATCH_SIZE', 'Live entries written to Redis at once, at most.', {
+    default: 500,
+    min: 1,
+    max: 10_000,
+  }),
+  batchTimeoutMs: int(
+    'INGESTER_BATCH_TIMEOUT_MS',
+    'Longest wait for a live batch to fill, in milliseconds.',
+    {
+      default: 1000,
+      min: 1,
+    },
+  ),
+  verify: oneOf(
+    'INGESTER_VERIFY',
+    ['full', 'structure', 'off'],
+    'How far live commits are checked before they reach the stream.',
+    { default: 'full' },
+  ),
+  dids: list('INGESTER_DIDS', 'Only these repos, comma separated; nothing is enumerated then.', {
+    default: [],
+  }),
+  idleMs: int(
+    'INGESTER_IDLE_MS',
+    'A subscription without data for this long is dead and is opened again, in milliseconds.',
+    {
+      default: 60_000,
+      min: 100,
+    },
+  ),
+  relistMs: int(
+    'INGESTER_RELIST_MS',
+    'Pause before a finished enumeration looks for new repos, in milliseconds.',
+    {
+      default: 300_000,
+      min: 100,
+    },
+  ),
+} as const;
