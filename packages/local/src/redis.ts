@@ -1,0 +1,82 @@
+import { mkdirSync } from 'node:fs';
+import { freePort } from './ports.ts';
+import { type Child, findProgram, spawnChild } from './process.ts';
+
+export class RedisError extends Error {
+  override name = 'RedisError';
+}
+
+export interface RedisOptions {
+  /** Data folder; made if missing. */
+  folder: string;
+  /** Wanted port; another free one is taken if it is in use (see `RedisServer.port`). */
+  port?: number;
+  /** Append-only file with fsync every second; false keeps nothing across a restart. */
+  aof?: boolean;
+  /** `maxmemory` in bytes; with `noeviction` always. */
+  maxMemory?: number;
+  /** Further arguments, as `['--maxmemory-samples', '5']`. */
+  args?: string[];
+}
+
+export interface RedisServer extends AsyncDisposable {
+  readonly url: string;
+  readonly port: number;
+  readonly pid: number;
+  /** Resolves when the server process ends, however. */
+  readonly exited: Promise<unknown>;
+  /** Orderly end; data on disk with `aof`. */
+  stop(): Promise<void>;
+  /** SIGKILL. */
+  kill(): Promise<void>;
+  /** Stops if running, and starts again on the same port and data. */
+  restart(): Promise<void>;
+}
+
+/**
+ * Starts redis-server or valkey-server from PATH on 127.0.0.1.
+ * @throws RedisError when neither is there, ProcessError when it does not come up.
+ */
+export async function startRedisServer(options: RedisOptions): Promise<RedisServer> {
+  const program = findProgram('redis-server', 'valkey-server');
+  if (program === undefined) throw new RedisError('neither redis-server nor valkey-server is on PATH');
+  mkdirSync(options.folder, { recursive: true });
+  const port = await freePort(options.port);
+  let child = await launch(program, port, options);
+  const server: RedisServer = {
+    url: `redis://127.0.0.1:${port}`,
+    port,
+    get pid() {
+      return child.pid;
+    },
+    get exited() {
+      return child.exited;
+    },
+    stop: () => child.stop('SIGTERM'),
+    kill: () => child.stop('SIGKILL'),
+    restart: async () => {
+      await child.stop('SIGTERM');
+      child = await launch(program, port, options);
+    },
+    [Symbol.asyncDispose]: () => child.stop('SIGTERM'),
+  };
+  return server;
+}
+
+async function launch(program: string, port: number, options: RedisOptions): Promise<Child> {
+  const settings = {
+    port,
+    bind: '127.0.0.1',
+    dir: options.folder,
+    save: '',
+    appendonly: options.aof === true ? 'yes' : 'no',
+    appendfsync: 'everysec',
+    maxmemory: options.maxMemory ?? 0,
+    'maxmemory-policy': 'noeviction',
+    daemonize: 'no',
+  };
+  const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, `${value}`]);
+  const child = spawnChild(program, [...args, ...(options.args ?? [])]);
+  await child.waitForLine((line) => /ready to accept connections/i.test(line));
+  return child;
+}

@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['{packages,services,test,scripts,deploy}/**/*.test.ts'],
+    globalSetup: ['test/support/global-setup.ts'],
+    // Real servers share the machine with the tests: more at once only makes them wait for each other.
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    teardownTimeout: 30_000,
+  },
+});
