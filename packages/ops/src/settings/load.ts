@@ -2,14 +2,15 @@ import { readFileSync } from 'node:fs';
 import { backfiller } from './backfiller.ts';
 import { common, database, selection } from './common.ts';
 import { type Service, type Setting, SettingsError } from './declare.ts';
+import { identity } from './identity.ts';
 import { indexer } from './indexer.ts';
 import { ingester } from './ingester.ts';
 
 /** Every setting of the product, by the service that reads it. */
 export const declarations = {
-  ingester: { ...common, ...selection, ...ingester },
-  'repo-backfiller': { ...common, ...database, ...selection, ...backfiller },
-  indexer: { ...common, ...database, ...selection, ...indexer },
+  ingester: { ...common, ...selection, ...identity, ...ingester },
+  'repo-backfiller': { ...common, ...database, ...selection, ...identity, ...backfiller },
+  indexer: { ...common, ...database, ...selection, ...identity, ...indexer },
   console: { ...common, ...database },
 } as const;
 
