@@ -1,0 +1,195 @@
+import type { Readable } from 'node:stream';
+import { Agent } from 'undici';
+import { checkLiteral, publicLookup } from './addresses.ts';
+import { type BodyLimits, type Download, limitedBody, readText, type Stop } from './body.ts';
+import { withDefaults } from './defaults.ts';
+import { errorOfAnswer, errorOfTransport, XrpcError } from './errors.ts';
+import { retryAfterOf } from './rate-limit.ts';
+
+export interface XrpcClientOptions {
+  /** Mail address or URL of the operator, sent in the User-Agent. */
+  contact?: string;
+  version?: string;
+  /** Connect to private addresses wherever they come from: tests and networks on one machine. */
+  allowPrivateAddresses?: boolean;
+  connectTimeoutMs?: number;
+}
+
+export interface RequestOptions extends Partial<BodyLimits> {
+  signal?: AbortSignal | undefined;
+  /**
+   * The operator named this host, so it may be on a private address. Where it
+   * redirects to is not trusted, unless it is itself.
+   */
+  trusted?: boolean;
+  accept?: string;
+  /** From the call to the last byte, the reader's own time included, in milliseconds. */
+  deadlineMs?: number;
+  /** Longest wait for the answer's head, in milliseconds. */
+  headersTimeoutMs?: number;
+}
+
+export type JsonOptions = Omit<RequestOptions, 'accept'>;
+
+const defaults = {
+  trusted: false,
+  accept: '*/*',
+  maxBytes: 8 * 2 ** 20,
+  minBytesPerSecond: 1024,
+  graceMs: 10_000,
+  deadlineMs: 60_000,
+  headersTimeoutMs: 30_000,
+};
+const maxRedirects = 5;
+const maxErrorBytes = 16 * 2 ** 10;
+
+type Full = typeof defaults & { signal?: AbortSignal | undefined };
+
+/**
+ * HTTP to hosts that may be hostile. One client a process: it holds the
+ * connections. Every call ends within its deadline; what fails is an
+ * XrpcError, or the reason of the caller's own signal.
+ */
+export class XrpcClient implements AsyncDisposable {
+  readonly userAgent: string;
+  readonly allowPrivateAddresses: boolean;
+  readonly #open: Agent;
+  readonly #guarded: Agent;
+
+  constructor(options: XrpcClientOptions = {}) {
+    const { contact = '', version = '0.1.0', allowPrivateAddresses = false } = options;
+    this.userAgent = `headwater/${version}${contact && ` (+${contact})`}`;
+    this.allowPrivateAddresses = allowPrivateAddresses;
+    const connect = { timeout: options.connectTimeoutMs ?? 10_000 };
+    this.#open = agent(connect);
+    this.#guarded = allowPrivateAddresses ? this.#open : agent({ ...connect, lookup: publicLookup });
+  }
+
+  /**
+   * GET, with redirects followed and each hop checked.
+   *
+   * @throws XrpcError, also for every status that is not a success
+   */
+  async get(url: URL, options: RequestOptions = {}): Promise<Download> {
+    const full: Full = withDefaults(defaults, options);
+    const stop = stopOf(url, full);
+    try {
+      return await this.#follow(url, full, stop);
+    } catch (err) {
+      stop.release();
+      if (stop.signal.aborted) throw stop.signal.reason;
+      throw errorOfTransport(url, err);
+    }
+  }
+
+  /**
+   * GET of a JSON document.
+   *
+   * @throws XrpcError as get, and `bad-answer` when it is not JSON
+   */
+  async getJson(url: URL, options: JsonOptions = {}): Promise<unknown> {
+    const { body } = await this.get(url, { accept: 'application/json', ...options });
+    const text = await readText(body);
+    try {
+      return JSON.parse(text);
+    } catch (cause) {
+      throw new XrpcError('bad-answer', `${url.host}${url.pathname}: not JSON`, { cause });
+    }
+  }
+
+  /** Closes all connections; calls under way fail. Safe to call twice. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.#open.destroy(), this.#guarded.destroy()]);
+  }
+
+  async #follow(start: URL, options: Full, stop: Stop): Promise<Download> {
+    let url = start;
+    for (let hops = 0; hops <= maxRedirects; hops++) {
+      const answer = await this.#send(url, options, options.trusted && url.origin === start.origin, stop);
+      const location = redirectOf(answer.status, answer.headers);
+      if (location === undefined) return finish(url, answer, options, stop);
+      answer.raw.destroy();
+      url = nextHop(location, url);
+    }
+    throw new XrpcError('refused-address', `${start.host}: more than ${maxRedirects} redirects`);
+  }
+
+  async #send(url: URL, { accept, headersTimeoutMs }: Full, trusted: boolean, { signal }: Stop) {
+    const open = trusted || this.allowPrivateAddresses;
+    if (!open) checkLiteral(url.hostname);
+    const { statusCode, headers, body } = await (open ? this.#open : this.#guarded).request({
+      origin: url.origin,
+      path: url.pathname + url.search,
+      method: 'GET',
+      headers: { accept, 'accept-encoding': 'gzip', 'user-agent': this.userAgent },
+      headersTimeout: headersTimeoutMs,
+      signal,
+    });
+    const raw: Readable = body;
+    // A limit may pass while nobody reads; the reader gets the reason when it does.
+    raw.on('error', () => {});
+    return { status: statusCode, headers, raw };
+  }
+}
+
+interface Answer {
+  status: number;
+  headers: Download['headers'];
+  raw: Readable;
+}
+
+/** The answer at the end of the redirects: a success is handed on, anything else is read and thrown. */
+async function finish(url: URL, { status, headers, raw }: Answer, options: Full, stop: Stop) {
+  const encoding = String(headers['content-encoding'] ?? 'identity').toLowerCase();
+  const known = encoding === 'identity' || encoding === 'gzip' || encoding === 'x-gzip';
+  if (status >= 200 && status < 300) {
+    if (known) return { status, headers, url, body: limitedBody(raw, encoding, url, options, stop) };
+    raw.destroy();
+    throw new XrpcError('bad-answer', `${url.host}: content encoding ${encoding} was not asked for`);
+  }
+  const limits = { ...options, maxBytes: maxErrorBytes };
+  const body = limitedBody(raw, known ? encoding : 'identity', url, limits, stop);
+  const text = await readText(body).catch(() => '');
+  stop.signal.throwIfAborted();
+  throw errorOfAnswer(url, status, text, retryAfterOf(headers));
+}
+
+function agent(connect: object): Agent {
+  // HTTP/1.1 only: one body a connection, so that a slow body holds up no other.
+  return new Agent({ connect, allowH2: false, bodyTimeout: 0, maxHeaderSize: 32 * 2 ** 10, pipelining: 1 });
+}
+
+function redirectOf(status: number, headers: Download['headers']): string | undefined {
+  if (![301, 302, 303, 307, 308].includes(status)) return undefined;
+  const location = headers['location'];
+  return Array.isArray(location) ? location[0] : location;
+}
+
+function nextHop(location: string, from: URL): URL {
+  const url = URL.parse(location, from.href);
+  if (url === null || !/^https?:$/.test(url.protocol) || url.username !== '') {
+    throw new XrpcError('refused-address', `${from.host} redirects to what is no address of the web`);
+  }
+  return url;
+}
+
+/** One signal for the caller's abort, the deadline and the limits of the body. */
+function stopOf(url: URL, { signal, deadlineMs }: Full): Stop {
+  const control = new AbortController();
+  const stop = (reason: unknown) => control.abort(reason);
+  const onAbort = () => stop(signal?.reason);
+  const timer = setTimeout(
+    () => stop(new XrpcError('timeout', `${url.host}: no whole answer within ${deadlineMs} ms`)),
+    deadlineMs,
+  );
+  if (signal?.aborted) onAbort();
+  signal?.addEventListener('abort', onAbort, { once: true });
+  return {
+    signal: control.signal,
+    stop,
+    release() {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+    },
+  };
+}
