@@ -1,0 +1,2 @@
+export { Account, type RecordRef, type Write } from './account.ts';
+export { Network, type NetworkOptions, startNetwork } from './network.ts';
