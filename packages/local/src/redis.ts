@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { freePort } from './ports.ts';
 import { type Child, findProgram, spawnChild } from './process.ts';
@@ -35,11 +36,10 @@ export interface RedisServer extends AsyncDisposable {
 
 /**
  * Starts redis-server or valkey-server from PATH on 127.0.0.1.
- * @throws RedisError when neither is there, ProcessError when it does not come up.
+ * @throws RedisError when none of version 7.0 or newer is there, ProcessError when it does not come up.
  */
 export async function startRedisServer(options: RedisOptions): Promise<RedisServer> {
-  const program = findProgram('redis-server', 'valkey-server');
-  if (program === undefined) throw new RedisError('neither redis-server nor valkey-server is on PATH');
+  const program = redisProgram();
   mkdirSync(options.folder, { recursive: true });
   const port = await freePort(options.port);
   let child = await launch(program, port, options);
@@ -61,6 +61,22 @@ export async function startRedisServer(options: RedisOptions): Promise<RedisServ
     [Symbol.asyncDispose]: () => child.stop('SIGTERM'),
   };
   return server;
+}
+
+function redisProgram(): string {
+  const found = ['redis-server', 'valkey-server']
+    .map((name) => findProgram(name))
+    .filter((path) => path !== undefined);
+  const usable = found.find((path) => {
+    const version = spawnSync(path, ['--version'], { encoding: 'utf8' }).stdout ?? '';
+    return Number(/v=(\d+)\./.exec(version)?.[1] ?? 7) >= 7;
+  });
+  if (usable !== undefined) return usable;
+  throw new RedisError(
+    found.length === 0
+      ? 'neither redis-server nor valkey-server is on PATH'
+      : `${found[0]} is older than 7.0`,
+  );
 }
 
 async function launch(program: string, port: number, options: RedisOptions): Promise<Child> {
