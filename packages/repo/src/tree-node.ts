@@ -1,0 +1,147 @@
+import { hash } from 'node:crypto';
+import { CborCursor, MAJOR } from './cbor.ts';
+import { RepoError } from './errors.ts';
+import { MAX_KEY_BYTES } from './repo-path.ts';
+
+/** A link in CBOR to a dag-cbor block, up to its digest. */
+const LINK_HEAD = Buffer.from('d82a58250001711220', 'hex');
+const DIGEST = 32;
+const NULL = 0xf6;
+const FIELDS = 5;
+
+/**
+ * A node of the tree (MST, repository specification), read into flat arrays:
+ * `{"e": [{"k": bytes, "p": uint, "t": link|null, "v": link}], "l": link|null}`.
+ * One object serves for many nodes, one after the other.
+ */
+export class TreeNode {
+  bytes: Buffer = Buffer.alloc(0);
+  count = 0;
+  /** Offset of the digest of the left subtree, 0 where there is none. */
+  left = 0;
+  #fields = new Int32Array(FIELDS * 16);
+  #cursor = new CborCursor(this.bytes);
+  /** The key read last by `readKey`. */
+  key = Buffer.alloc(MAX_KEY_BYTES);
+  keyLength = 0;
+
+  /**
+   * Reads a node. `bytes` must stay as they are while the node is in use.
+   *
+   * @throws RepoError `bad-mst` for any other form than the one above
+   */
+  read(bytes: Buffer, start: number, length: number): void {
+    const cursor = this.#cursor;
+    this.bytes = bytes;
+    cursor.bytes = bytes;
+    cursor.at = start;
+    cursor.end = start + length;
+    this.keyLength = 0;
+    try {
+      this.#readNode(cursor);
+    } catch (cause) {
+      if (cause instanceof RepoError && cause.reason === 'bad-mst') throw cause;
+      throw new RepoError('bad-mst', 'a node of the tree is not canonical CBOR', { cause });
+    }
+  }
+
+  #readNode(cursor: CborCursor): void {
+    if (cursor.readHead() !== MAJOR.map || cursor.argument !== 2) malformed();
+    this.#expectKey(0x65);
+    if (cursor.readHead() !== MAJOR.list) malformed();
+    const count = cursor.argument;
+    this.count = count;
+    if (count * FIELDS > this.#fields.length) this.#fields = new Int32Array(count * FIELDS * 2);
+    for (let i = 0; i < count; i++) this.#readEntry(cursor, i * FIELDS);
+    this.#expectKey(0x6c);
+    this.left = this.#linkOrNull();
+    if (cursor.at !== cursor.end) malformed();
+  }
+
+  #readEntry(cursor: CborCursor, at: number): void {
+    const fields = this.#fields;
+    if (cursor.readHead() !== MAJOR.map || cursor.argument !== 4) malformed();
+    this.#expectKey(0x6b);
+    if (cursor.readHead() !== MAJOR.bytes) malformed();
+    fields[at + 1] = cursor.at;
+    fields[at + 2] = cursor.argument;
+    cursor.at += cursor.argument;
+    this.#expectKey(0x70);
+    if (cursor.readHead() !== MAJOR.unsigned || cursor.argument > MAX_KEY_BYTES) malformed();
+    fields[at] = cursor.argument;
+    this.#expectKey(0x74);
+    fields[at + 3] = this.#linkOrNull();
+    this.#expectKey(0x76);
+    const value = this.#linkOrNull();
+    if (value === 0) malformed();
+    fields[at + 4] = value;
+  }
+
+  #expectKey(letter: number): void {
+    const cursor = this.#cursor;
+    const { bytes, at } = cursor;
+    if (at + 2 > cursor.end || bytes[at] !== 0x61 || bytes[at + 1] !== letter) malformed();
+    cursor.at = at + 2;
+  }
+
+  #linkOrNull(): number {
+    const cursor = this.#cursor;
+    const { bytes, at } = cursor;
+    if (at < cursor.end && bytes[at] === NULL) {
+      cursor.at = at + 1;
+      return 0;
+    }
+    const digest = at + LINK_HEAD.length;
+    if (digest + DIGEST > cursor.end) malformed();
+    for (let i = 0; i < LINK_HEAD.length; i++) if (bytes[at + i] !== LINK_HEAD[i]) malformed();
+    cursor.at = digest + DIGEST;
+    return digest;
+  }
+
+  /** Offset of the digest of the subtree after entry `i`, 0 where there is none. */
+  tree(i: number): number {
+    return this.#fields[i * FIELDS + 3]!;
+  }
+
+  /** Offset of the digest of the record of entry `i`. */
+  value(i: number): number {
+    return this.#fields[i * FIELDS + 4]!;
+  }
+
+  /**
+   * Puts the key of entry `i` into `key`; entries are to be read in order,
+   * since each shares a prefix with the one before. The prefix must be the
+   * longest one: there is one form only for a tree.
+   *
+   * @throws RepoError `bad-mst`
+   */
+  readKey(i: number): void {
+    const at = i * FIELDS;
+    const prefix = this.#fields[at]!;
+    const from = this.#fields[at + 1]!;
+    const length = this.#fields[at + 2]!;
+    const before = this.keyLength;
+    if (prefix > before || (i === 0 && prefix !== 0)) malformed();
+    if (length === 0 || prefix + length > MAX_KEY_BYTES) malformed();
+    const { key, bytes } = this;
+    if (prefix < before && bytes[from]! <= key[prefix]!) malformed();
+    for (let k = 0; k < length; k++) key[prefix + k] = bytes[from + k]!;
+    this.keyLength = prefix + length;
+  }
+}
+
+/** Layer of a key: the pairs of zero bits at the beginning of its sha-256. */
+export function layerOf(key: Uint8Array): number {
+  const digest = hash('sha256', key, 'hex');
+  let i = 0;
+  while (i < digest.length && digest.charCodeAt(i) === 0x30) i++;
+  const next = digest.charCodeAt(i);
+  return 2 * i + (next >= 0x31 && next <= 0x33 ? 1 : 0);
+}
+
+function malformed(): never {
+  throw new RepoError(
+    'bad-mst',
+    'a node of the tree has not the form of a node, or its keys are out of order',
+  );
+}
