@@ -1,0 +1,4 @@
+export { backfillEntries, liveEntries, type Snapshot, snapshots } from './events.ts';
+export { generateNetwork, type NetworkOptions } from './generate.ts';
+export { Random } from './random.ts';
+export type { Commit, World } from './world.ts';
