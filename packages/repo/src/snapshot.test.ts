@@ -12,7 +12,7 @@ function listed(repo: RepoSnapshot) {
 describe('openRepo', () => {
   test.each([0, 1, 2, 50, 700])('reads a repo of %i records as the reference does', async (size) => {
     const posts = Array.from({ length: size }, (_, i): [string, object] => [
-      `app.bsky.feed.${i % 3 ? 'post' : 'like'}/3k${String(i).padStart(11, '2')}`,
+      `app.bsky.feed.${i % 3 ? 'post' : 'like'}/3k${String(i).padStart(11, '0')}`,
       { $type: 'app.bsky.feed.post', text: `hellö "${i}"\n\0`, n: -i, bytes: new Uint8Array([i & 255]) },
     ]);
     const built = await buildRepo(posts);

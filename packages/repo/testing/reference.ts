@@ -37,13 +37,8 @@ export async function buildRepo(
   const storage = new MemoryBlockstore();
   const writes: RecordCreateOp[] = [];
   for (const [path, record] of records) {
-    const [collection, rkey] = path.split('/') as [string, string];
-    writes.push({
-      action: WriteOpAction.Create,
-      collection,
-      rkey,
-      record: record as RecordCreateOp['record'],
-    });
+    const [collection, rkey] = path.split('/');
+    writes.push({ action: WriteOpAction.Create, collection, rkey, record } as RecordCreateOp);
   }
   const repo = await Repo.create(storage, did, keypair, writes);
   return { did, key: keypair.did(), keypair, car: await carOf(repo, storage), repo, storage };
