@@ -1,0 +1,67 @@
+/** A Redis URL that can't be used. The message never carries the URL's secrets. */
+export class RedisUrlError extends Error {
+  override name = 'RedisUrlError';
+}
+
+/** Redis did not answer in time; `cause` is the last error of the connection, where there was one. */
+export class RedisUnavailableError extends Error {
+  override name = 'RedisUnavailableError';
+  address: string;
+  constructor(address: string, message: string, options?: ErrorOptions) {
+    super(`Redis at ${address}: ${message}`, options);
+    this.address = address;
+  }
+}
+
+/** The first word of an error reply, which is its code in the protocol (`OOM`, `NOGROUP`); else undefined. */
+export function replyCode(error: unknown): string | undefined {
+  if (!(error instanceof Error) || error.name !== 'ReplyError') return undefined;
+  return /^([A-Z]+)\b/.exec(error.message)?.[1];
+}
+
+/** Answers that a server gives for a while: full, restarting, failing over, moving slots. */
+const passing = new Set([
+  'OOM',
+  'MISCONF',
+  'BUSY',
+  'LOADING',
+  'READONLY',
+  'MASTERDOWN',
+  'CLUSTERDOWN',
+  'TRYAGAIN',
+  'NOREPLICAS',
+  'UNBLOCKED',
+  'NOGROUP',
+  'MOVED',
+  'ASK',
+]);
+
+/** Is it Redis or the way to it that is at fault, so that the same command may succeed later? */
+export function isPassing(error: unknown): boolean {
+  if (!(error instanceof Error) || error instanceof TypeError || error instanceof RangeError) return false;
+  if (error.name !== 'ReplyError') return error.name !== 'AbortError';
+  const code = replyCode(error);
+  return code !== undefined && passing.has(code);
+}
+
+/**
+ * The promise, or an early end: rejects with the signal's reason when it
+ * aborts first. What the promise stands for goes on regardless.
+ */
+export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise;
+  return new Promise<T>((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) return abort();
+    signal.addEventListener('abort', abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}
+
+/** The promise's value, or undefined after `ms` milliseconds. Its failure counts as undefined too. */
+export function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
+  return new Promise((resolve) => {
+    const late = setTimeout(() => resolve(undefined), ms);
+    promise.then(resolve, () => resolve(undefined)).finally(() => clearTimeout(late));
+  });
+}

@@ -1,0 +1,197 @@
+import { randomUUID } from 'node:crypto';
+import { sleep } from '@headwater/ops';
+import type { Redis } from './connect.ts';
+import { abortable, isPassing, replyCode } from './errors.ts';
+import { keysOf, type StreamKeys } from './keys.ts';
+import { appendScript } from './lua.ts';
+import { noMetrics, type Pressure, type StreamMetrics } from './metrics.ts';
+import { type Fields, type Log, silent } from './types.ts';
+
+export interface ProducerOptions {
+  /** Entries in the stream (those parked included) from which on appending waits. */
+  highWaterMark?: number;
+  /** Bytes of Redis memory used by the stream from which on appending waits. */
+  highWaterBytes?: number;
+  /** Share of Redis's `maxmemory` (0 to 1) above which appending waits, whatever uses it. */
+  memoryShare?: number;
+  /** Pauses between looks at a full stream, in milliseconds. */
+  pollMs?: { min: number; max: number };
+  log?: Log;
+  metrics?: StreamMetrics;
+}
+
+export interface AppendOptions {
+  /** Ends the waiting; a batch on its way to Redis may be written all the same. */
+  signal?: AbortSignal;
+  /** Moves with the entries, in the same step. */
+  cursor?: { host: string; value: string };
+  /** Further commands of the same step, on keys of the stream's slot. */
+  extra?: (step: Step) => void;
+}
+
+/** Commands that run in one step with a batch, after its entries. */
+export class Step {
+  readonly commands: string[][] = [];
+
+  call(name: string, key: string, ...args: (string | number)[]): this {
+    this.commands.push([name, key, ...args.map(String)]);
+    return this;
+  }
+  set(key: string, value: string | number): this {
+    return this.call('SET', key, value);
+  }
+  del(key: string): this {
+    return this.call('DEL', key);
+  }
+  hset(key: string, field: string, value: string | number): this {
+    return this.call('HSET', key, field, value);
+  }
+  hdel(key: string, ...fields: string[]): this {
+    return this.call('HDEL', key, ...fields);
+  }
+  sadd(key: string, ...members: string[]): this {
+    return this.call('SADD', key, ...members);
+  }
+  zadd(key: string, score: number, member: string): this {
+    return this.call('ZADD', key, score, member);
+  }
+}
+
+/** Nodes of the stream that are measured for the estimate of its bytes. */
+const samples = 500;
+/** The estimate is at most this old while the stream is below its mark. */
+const measureEveryMs = 250;
+
+/**
+ * Writes entries to a stream that its consumers keep short.
+ *
+ * Checking the marks and appending are one step in Redis, so that the stream
+ * never holds more than its mark and one batch, whatever the number of
+ * producers. A batch is written once also when the connection breaks while it
+ * is on its way. Appends of one producer go one after the other.
+ */
+export class Producer {
+  readonly stream: string;
+  readonly #redis: Redis;
+  readonly #keys: StreamKeys;
+  readonly #options: Required<ProducerOptions>;
+  readonly #producerKey: string;
+  #batches = 0;
+  #last: Promise<unknown> = Promise.resolve();
+  #measured = { at: 0, bytes: 0, since: 0 };
+
+  constructor(redis: Redis, stream: string, options: ProducerOptions = {}) {
+    this.#redis = redis;
+    this.#keys = keysOf(redis, stream);
+    this.stream = this.#keys.stream;
+    this.#producerKey = this.#keys.producer(randomUUID());
+    this.#options = {
+      highWaterMark: 1_000_000,
+      highWaterBytes: Number.MAX_SAFE_INTEGER,
+      memoryShare: 0.85,
+      pollMs: { min: 5, max: 500 },
+      log: silent,
+      metrics: noMetrics,
+      ...options,
+    };
+  }
+
+  /**
+   * Appends the entries, in order and all together, as soon as the stream is
+   * below its marks. A full or unreachable Redis is waited for.
+   *
+   * @returns the ids of the entries
+   * @throws the signal's reason when it aborts; ReplyError for what waiting can't mend (WRONGTYPE, NOPERM)
+   */
+  append(entries: readonly Fields[], options: AppendOptions = {}): Promise<string[]> {
+    const turn = this.#last.then(() => this.#append(entries, options));
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+
+  async #append(entries: readonly Fields[], { signal, cursor, extra }: AppendOptions): Promise<string[]> {
+    signal?.throwIfAborted();
+    const step = new Step();
+    if (cursor) step.set(this.#keys.cursor(cursor.host), cursor.value);
+    extra?.(step);
+    if (entries.length === 0 && step.commands.length === 0) return [];
+    const { args, bytes } = encode(entries, step);
+    const first = await this.#untilWritten(step, args, bytes, signal);
+    this.#measured.since += bytes;
+    this.#options.metrics.appended(this.stream, entries.length, bytes);
+    return idsFrom(first, entries.length);
+  }
+
+  async #untilWritten(step: Step, args: (string | number)[], bytes: number, signal?: AbortSignal) {
+    const { pollMs, metrics, log } = this.#options;
+    const number = ++this.#batches;
+    const keys = [this.#keys.stream, this.#keys.later, this.#producerKey, ...step.commands.map((c) => c[1]!)];
+    const started = Date.now();
+    let pressure: Pressure | undefined;
+    for (let tries = 0; ; tries++) {
+      const answer = await this.#try(keys, number, args, bytes, signal);
+      if ('first' in answer) {
+        if (pressure) metrics.waited(this.stream, pressure, (Date.now() - started) / 1000);
+        return answer.first;
+      }
+      if (pressure !== answer.pressure) log.info({ stream: this.stream, ...answer }, 'waiting to append');
+      pressure = answer.pressure;
+      await sleep(Math.min(pollMs.min * 1.5 ** Math.min(tries, 40), pollMs.max), signal);
+      signal?.throwIfAborted();
+    }
+  }
+
+  async #try(
+    keys: string[],
+    number: number,
+    args: (string | number)[],
+    bytes: number,
+    signal?: AbortSignal,
+  ): Promise<{ first: string } | { pressure: Pressure; error?: unknown }> {
+    const { highWaterMark, highWaterBytes, memoryShare } = this.#options;
+    const look = this.#mustMeasure(bytes) ? samples : 0;
+    const limits = [highWaterMark, highWaterBytes, memoryShare, look, number];
+    try {
+      const run = appendScript.run(this.#redis, keys, [...limits, ...args]);
+      const [word, first, measured] = (await abortable(run, signal)) as [string, string, number?];
+      if (measured !== undefined && measured >= 0)
+        this.#measured = { at: Date.now(), bytes: measured, since: 0 };
+      return word === 'ok' ? { first } : { pressure: word as Pressure };
+    } catch (error) {
+      if (signal?.aborted || this.#redis.status === 'end' || !isPassing(error)) throw error;
+      return { pressure: replyCode(error) === 'OOM' ? 'memory' : 'unavailable', error };
+    }
+  }
+
+  /** Measuring costs Redis some 20 µs: rarely while far below the mark, always near it. */
+  #mustMeasure(bytes: number): boolean {
+    const { at, bytes: known, since } = this.#measured;
+    if (Date.now() - at > measureEveryMs) return true;
+    const room = this.#options.highWaterBytes - known;
+    return room <= 0 || since + bytes > room / 8;
+  }
+}
+
+function encode(entries: readonly Fields[], step: Step): { args: (string | number)[]; bytes: number } {
+  const args: (string | number)[] = [entries.length];
+  let bytes = 0;
+  for (const entry of entries) {
+    const at = args.push(0) - 1;
+    for (const name in entry) {
+      const value = entry[name]!;
+      args.push(name, value);
+      bytes += name.length + Buffer.byteLength(value);
+    }
+    args[at] = args.length - at - 1;
+  }
+  args.push(step.commands.length);
+  for (const command of step.commands) args.push(command.length, ...command);
+  return { args, bytes };
+}
+
+/** The entries of a batch share the millisecond of the first and count on from it. */
+function idsFrom(first: string, count: number): string[] {
+  if (count === 0) return [];
+  const [ms, seq] = first.split('-') as [string, string];
+  return Array.from({ length: count }, (_, i) => `${ms}-${Number(seq) + i}`);
+}

@@ -1,0 +1,232 @@
+import { backoff, sleep } from '@headwater/ops';
+import { duplicate, type Redis } from './connect.ts';
+import { replyCode } from './errors.ts';
+import type { Hand, Held } from './hand.ts';
+import { keysOf } from './keys.ts';
+import { claimScript, touchScript } from './lua.ts';
+import type { Settings } from './options.ts';
+import { reasonOf, type Settler } from './settler.ts';
+import type { Fields } from './types.ts';
+
+type RawEntry = [id: string, fields: string[] | null];
+type ClaimedEntry = [id: string, fields: string[], deliveries: number, attempts: string | null];
+
+/** How often entries without an owner are looked for. */
+const claimEveryMs = 1000;
+/** From so many deliveries on an entry is written by itself: consumers seem to die of it. */
+const suspectDeliveries = 3;
+
+/**
+ * The one reader of a consumer: takes over idle entries, then reads new ones,
+ * the most urgent stream first, never more than fit in hand.
+ */
+export class Reader<T> {
+  readonly #settings: Settings<T>;
+  readonly #hand: Hand<T>;
+  readonly #settler: Settler<T>;
+  readonly #accept: (entry: Held<T>) => void;
+  readonly #blocking: Redis;
+  readonly #cursors = new Map<string, string>();
+  #claimAt = 0;
+  /** Replies may have been lost on the way: what Redis thinks we hold must be compared. */
+  #recover = true;
+
+  constructor(settings: Settings<T>, hand: Hand<T>, settler: Settler<T>, accept: (entry: Held<T>) => void) {
+    this.#settings = settings;
+    this.#hand = hand;
+    this.#settler = settler;
+    this.#accept = accept;
+    this.#blocking = duplicate(settings.redis);
+    this.#blocking.on('close', () => {
+      this.#recover = true;
+    });
+  }
+
+  /** Reads until the signal aborts; errors are waited out. */
+  async run(signal: AbortSignal): Promise<void> {
+    signal.addEventListener('abort', () => this.#blocking.disconnect(), { once: true });
+    for (let failures = 0; !signal.aborted; ) {
+      try {
+        await this.#hand.untilRoom(signal);
+        if (!signal.aborted) await this.#round();
+        failures = 0;
+      } catch (error) {
+        if (signal.aborted) break;
+        failures = await this.#heal(error, failures + 1, signal);
+      }
+    }
+    this.#blocking.disconnect();
+  }
+
+  async #round(): Promise<void> {
+    if (this.#recover) await this.#giveBackUnseen();
+    if (Date.now() >= this.#claimAt) await this.#claim();
+    if (this.#hand.room() > 0) await this.#read();
+  }
+
+  async #heal(error: unknown, failures: number, signal: AbortSignal): Promise<number> {
+    const code = replyCode(error);
+    this.#recover = true;
+    if (code === 'NOGROUP' || code === 'UNBLOCKED') {
+      await this.createGroups().catch(() => {});
+      if (failures < 3) return failures;
+    }
+    this.#settings.log.warn({ error, failures }, 'reading failed; trying again');
+    await sleep(backoff(failures, { baseMs: 50, maxMs: 5000 }), signal);
+    return failures;
+  }
+
+  /** The groups begin at the streams' start, so that nothing written before them is missed. */
+  async createGroups(): Promise<void> {
+    const { redis, streams, group } = this.#settings;
+    for (const stream of streams) {
+      try {
+        await redis.xgroup('CREATE', stream, group, '0', 'MKSTREAM');
+        this.#settings.log.info({ stream, group }, 'created the consumer group');
+      } catch (error) {
+        if (replyCode(error) !== 'BUSYGROUP') throw error;
+      }
+    }
+  }
+
+  /** What this consumer's name holds but this process never saw is marked idle, to be claimed. */
+  async #giveBackUnseen(): Promise<void> {
+    this.#recover = false;
+    await this.createGroups();
+    await giveBack(this.#settings, (stream, id) => !this.#hand.has(stream, id));
+    this.#claimAt = 0;
+  }
+
+  async #claim(): Promise<void> {
+    this.#claimAt = Date.now() + claimEveryMs;
+    for (const stream of this.#settings.streams) {
+      let start = this.#cursors.get(stream) ?? '0-0';
+      do {
+        const room = this.#hand.room();
+        if (room === 0) {
+          this.#claimAt = 0;
+          return;
+        }
+        start = await this.#claimPart(stream, start, Math.min(room, 100));
+        this.#cursors.set(stream, start);
+      } while (start !== '0-0');
+    }
+  }
+
+  async #claimPart(stream: string, start: string, count: number): Promise<string> {
+    const { redis, group, consumer, claimIdleMs } = this.#settings;
+    const { attempts } = keysOf(redis, stream);
+    const args = [group, consumer, claimIdleMs, start, count];
+    const [next, entries, gone] = (await claimScript.run(redis, [stream, attempts], args)) as [
+      string,
+      ClaimedEntry[],
+      number,
+    ];
+    for (const [id, fields, deliveries, tried] of entries) {
+      if (this.#hand.has(stream, id)) continue;
+      const [count, first] = (tried ?? '0').split(' ').map(Number) as [number, number?];
+      this.#take(stream, id, fields, { deliveries, attempts: count, first });
+    }
+    if (gone > 0) this.#settings.metrics.ended(stream, 'lost', 'deleted', gone);
+    return next;
+  }
+
+  async #read(): Promise<void> {
+    const { streams, blockMs } = this.#settings;
+    if (streams.length > 1) {
+      let found = 0;
+      for (const stream of streams) {
+        if (this.#hand.room() > 0) found += await this.#readFrom([stream]);
+      }
+      if (found > 0) return;
+    }
+    const untilClaim = Math.max(1, this.#claimAt - Date.now());
+    await this.#readFrom(streams, Math.min(blockMs, untilClaim));
+  }
+
+  async #readFrom(streams: readonly string[], blockMs?: number): Promise<number> {
+    const { group, consumer } = this.#settings;
+    const count = Math.max(1, Math.floor(Math.min(this.#hand.room(), 1000) / streams.length));
+    const block = blockMs === undefined ? [] : ['BLOCK', blockMs];
+    const args = ['GROUP', group, consumer, 'COUNT', count, ...block, 'STREAMS', ...streams];
+    const answer = (await this.#blocking.call('XREADGROUP', ...args, ...streams.map(() => '>'))) as
+      | [string, RawEntry[]][]
+      | null;
+    let found = 0;
+    for (const [stream, entries] of answer ?? []) {
+      found += entries.length;
+      for (const [id, fields] of entries) if (fields) this.#take(stream, id, fields);
+    }
+    return found;
+  }
+
+  /** Decodes an entry and puts it in hand; an unreadable one goes to the dead letters. */
+  #take(
+    stream: string,
+    id: string,
+    flat: string[],
+    past: { deliveries: number; attempts: number; first?: number } = { deliveries: 1, attempts: 0 },
+  ): void {
+    const { decode, key, size, count, maxDeliveries, metrics } = this.#settings;
+    const { fields, bytes } = unflatten(flat);
+    const suspect = past.attempts > 0 || past.deliveries > suspectDeliveries;
+    const entry = {
+      stream,
+      id,
+      bytes,
+      count: 1,
+      key: '',
+      alone: suspect,
+      writing: false,
+      ...past,
+    } as Held<T>;
+    metrics.read(stream, past.deliveries > 1 ? 'claimed' : 'new', 1, bytes);
+    try {
+      const item = decode(fields, id);
+      Object.assign(entry, { item, key: key?.(item) ?? '', count: count?.(item) ?? 1 });
+      if (size) entry.bytes = size(item);
+    } catch (error) {
+      this.#hand.add(entry);
+      entry.writing = true;
+      void this.#settler.bury(entry, reasonOf(error, 'undecodable'), error);
+      return;
+    }
+    this.#hand.add(entry);
+    if (past.deliveries <= maxDeliveries) {
+      this.#accept(entry);
+      return;
+    }
+    entry.writing = true;
+    void this.#settler.bury(entry, 'deadly', new Error(`given out ${past.deliveries} times and never ended`));
+  }
+}
+
+/** Marks entries of this consumer as idle, so that whoever looks next takes them over. */
+export async function giveBack<T>(
+  settings: Settings<T>,
+  which: (stream: string, id: string) => boolean,
+): Promise<number> {
+  const { redis, streams, group, consumer, claimIdleMs } = settings;
+  let given = 0;
+  for (const stream of streams) {
+    for (let start = '-'; ; ) {
+      const page = (await redis.call('XPENDING', stream, group, start, '+', 1000, consumer)) as [string][];
+      const ids = page.map(([id]) => id).filter((id) => which(stream, id));
+      if (ids.length > 0) await touchScript.run(redis, [stream], [group, consumer, claimIdleMs, ...ids]);
+      given += ids.length;
+      if (page.length < 1000) break;
+      start = `(${page.at(-1)![0]}`;
+    }
+  }
+  return given;
+}
+
+function unflatten(flat: string[]): { fields: Fields; bytes: number } {
+  const fields: Fields = {};
+  let bytes = 0;
+  for (let i = 0; i + 1 < flat.length; i += 2) {
+    fields[flat[i]!] = flat[i + 1]!;
+    bytes += flat[i]!.length + Buffer.byteLength(flat[i + 1]!);
+  }
+  return { fields, bytes };
+}

@@ -1,0 +1,28 @@
+import { createHash } from 'node:crypto';
+import type { Redis } from './connect.ts';
+import { replyCode } from './errors.ts';
+
+/**
+ * A Lua script run by its hash, loaded where the server does not know it
+ * (after a restart, a failover, on another node). All its keys share a slot,
+ * and it runs as a whole or not at all.
+ */
+export class Script {
+  readonly #source: string;
+  readonly #sha: string;
+
+  constructor(source: string) {
+    this.#source = source;
+    this.#sha = createHash('sha1').update(source).digest('hex');
+  }
+
+  /** @returns the script's answer, integers as numbers, texts as strings, nil as null */
+  async run(redis: Redis, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
+    try {
+      return await redis.evalsha(this.#sha, keys.length, ...keys, ...args);
+    } catch (error) {
+      if (replyCode(error) !== 'NOSCRIPT') throw error;
+      return await redis.eval(this.#source, keys.length, ...keys, ...args);
+    }
+  }
+}
