@@ -16,6 +16,7 @@ export {
   encodeRepoJob,
   InvalidEntryError,
 } from './codec.ts';
+export { collectionFilter } from './selection.ts';
 export type {
   AccountEvent,
   DeleteEvent,

@@ -1,4 +1,4 @@
-import { flag, int, oneOf, text, url } from './declare.ts';
+import { flag, int, list, oneOf, text, url } from './declare.ts';
 
 /** What every service reads. */
 export const common = {
@@ -51,11 +51,9 @@ export const database = {
 
 /** What is kept of the network, shared by the firehose's and the backfill's way in. */
 export const selection = {
-  collections: text(
+  collections: list(
     'INDEXER_COLLECTIONS',
-    'Collections to keep, comma separated; `*` stands for one or more whole NSID segments at the end (`app.bsky.*`).',
-    {
-      default: 'app.bsky.*,chat.bsky.actor.declaration,com.germnetwork.declaration',
-    },
+    'Collections to keep, comma separated; `*` at the end stands for one or more whole NSID segments (`app.bsky.*`), alone for everything.',
+    { default: ['app.bsky.*', 'chat.bsky.actor.declaration', 'com.germnetwork.declaration'] },
   ),
 } as const;

@@ -11,7 +11,7 @@ export const declarations = {
   ingester: { ...common, ...selection, ...identity, ...ingester },
   'repo-backfiller': { ...common, ...database, ...selection, ...identity, ...backfiller },
   indexer: { ...common, ...database, ...selection, ...identity, ...indexer },
-  console: { ...common, ...database },
+  console: { ...common, ...database, ...selection, ...identity },
 } as const;
 
 type Value<S> =
