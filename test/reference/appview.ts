@@ -54,10 +54,7 @@ export class AppView implements AsyncDisposable {
     const api = BskyAppView.create({ config, signingKey: await Secp256k1Keypair.create() });
     await api.start();
     const { idResolver } = dataPlane;
-    const indexer = options.index
-      ? new RepoSubscription({ service: options.index, db, idResolver })
-      : undefined;
-    await indexer?.start();
+    const indexer = options.index ? await startIndexer(options.index, db, idResolver) : undefined;
     return new AppView(`http://127.0.0.1:${port}`, { db, dataPlane, api, indexer });
   }
 

@@ -24,7 +24,7 @@ export function uriOf(op: Pick<Operation, 'did' | 'collection' | 'rkey'>): strin
  * createdAt, or where it was seen if its createdAt lies later; what changes a
  * record stands where it was seen.
  */
-export function orderOf(op: Operation): string {
+function orderOf(op: Operation): string {
   const createdAt = op.record?.['createdAt'];
   if (op.action !== 'create' || typeof createdAt !== 'string') return op.time;
   const normal = normalizeDatetimeAlways(createdAt);
@@ -32,10 +32,21 @@ export function orderOf(op: Operation): string {
   return normal < op.time ? normal : op.time;
 }
 
-/** The operations in the defining order; ties keep the order given. */
+/**
+ * The operations in the defining order; ties keep the order given. No
+ * operation stands before an earlier one on the same record, whatever its
+ * createdAt says.
+ */
 export function inOrder(operations: readonly Operation[]): Operation[] {
+  const last = new Map<string, string>();
   return operations
-    .map((op, i) => ({ op, i, at: orderOf(op) }))
+    .map((op, i) => {
+      const before = last.get(uriOf(op)) ?? '';
+      const own = orderOf(op);
+      const at = own < before ? before : own;
+      last.set(uriOf(op), at);
+      return { op, i, at };
+    })
     .sort((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : a.i - b.i))
     .map(({ op }) => op);
 }
