@@ -70,17 +70,40 @@ async function readAll(
   source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   { spoolAboveBytes = 32 << 20, tmpDir, signal }: OpenRepoOptions,
 ): Promise<void> {
-  signal?.throwIfAborted();
-  for await (const chunk of source) {
+  for await (const chunk of abortable(source, signal)) {
     for (let at = 0; at < chunk.length; at += STEP_BYTES) {
       if (at > 0) await breathe(signal);
       car.push(chunk.subarray(at, at + STEP_BYTES));
       if (car.total > spoolAboveBytes) await car.store.spool(tmpDir);
     }
-    signal?.throwIfAborted();
   }
   car.finish();
   await car.store.finish();
+}
+
+/** The source's chunks, until the signal: also while a chunk does not come. */
+async function* abortable(
+  source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  if (signal === undefined) return yield* source;
+  signal.throwIfAborted();
+  const aborted = Promise.withResolvers<never>();
+  aborted.promise.catch(() => {});
+  const abort = () => aborted.reject(signal.reason);
+  signal.addEventListener('abort', abort, { once: true });
+  const chunks = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
+  try {
+    for (;;) {
+      const next = await Promise.race([chunks.next(), aborted.promise]);
+      if (next.done) return;
+      yield next.value;
+    }
+  } finally {
+    signal.removeEventListener('abort', abort);
+    // Not awaited: a generator that hangs would not answer.
+    Promise.resolve(chunks.return?.()).catch(() => {});
+  }
 }
 
 async function breathe(signal?: AbortSignal): Promise<void> {

@@ -1,0 +1,108 @@
+import { lexToJson } from '@atproto/lexicon';
+import * as reference from '@ipld/dag-cbor';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import * as any from '../testing/arbitraries.ts';
+import { RepoError } from './errors.ts';
+import { cborToJson, recordToJson } from './lexicon-json.ts';
+
+const hex = (text: string) => Buffer.from(text.replaceAll(' ', ''), 'hex');
+
+/** What the reference makes of it; it has no way to say `__proto__`, so that is kept here. */
+function referenceJson(value: unknown): string {
+  return JSON.stringify(lexicon(value));
+}
+
+function lexicon(value: unknown): unknown {
+  if (value instanceof Uint8Array) return lexToJson(value);
+  if (Array.isArray(value)) return value.map(lexicon);
+  if (typeof value !== 'object' || value === null) return value;
+  if (value.constructor?.name === 'CID') return lexToJson(value as never);
+  const map = {};
+  for (const [key, v] of Object.entries(value)) {
+    Object.defineProperty(map, key, { value: lexicon(v), enumerable: true });
+  }
+  return map;
+}
+
+describe('cborToJson', () => {
+  test('parses to what the reference says, for any value', () => {
+    fc.assert(
+      fc.property(any.value, (value) => {
+        const bytes = Buffer.from(reference.encode(value));
+        const text = cborToJson(bytes);
+        expect(JSON.parse(text)).toEqual(JSON.parse(referenceJson(reference.decode(bytes))));
+      }),
+      { numRuns: 1500 },
+    );
+  });
+
+  test('writes text as JSON.stringify does, character by character', () => {
+    fc.assert(
+      fc.property(any.text, (text) => {
+        expect(cborToJson(Buffer.from(reference.encode(text)))).toBe(JSON.stringify(text));
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  test('writes floats as JavaScript does', () => {
+    fc.assert(
+      fc.property(fc.double({ noDefaultInfinity: true, noNaN: true }), (number) => {
+        const bytes = Buffer.alloc(9, 0xfb);
+        bytes.writeDoubleBE(number, 1);
+        expect(cborToJson(bytes)).toBe(JSON.stringify(number));
+      }),
+    );
+  });
+
+  test('refuses or says what the reference says, for changed bytes', () => {
+    const changed = any.record.chain((value) => any.mutated(reference.encode(value)));
+    fc.assert(
+      fc.property(changed, (bytes) => {
+        let text: string;
+        try {
+          text = cborToJson(Buffer.from(bytes));
+        } catch (error) {
+          expect(error).toBeInstanceOf(RepoError);
+          return;
+        }
+        expect(JSON.parse(text)).toEqual(JSON.parse(referenceJson(reference.decode(bytes))));
+      }),
+      { numRuns: 3000 },
+    );
+  });
+
+  test('reads a range inside of a larger buffer and nothing beyond it', () => {
+    const bytes = hex('ff 82 01 02 03');
+    expect(cborToJson(bytes, 1, 4)).toBe('[1,2]');
+    expect(() => cborToJson(bytes, 1, 3)).toThrow(RepoError);
+    expect(() => cborToJson(bytes, 1, 5)).toThrow(RepoError);
+  });
+
+  test('keeps __proto__, NUL and control characters', () => {
+    expect(cborToJson(hex('a1 69 5f5f70726f746f5f5f 62 00 1f'))).toBe('{"__proto__":"\\u0000\\u001f"}');
+  });
+
+  test('grows for long texts, byte strings and lists, and is right again afterwards', () => {
+    const long = 'x\u0001é'.repeat(300_000);
+    expect(JSON.parse(cborToJson(Buffer.from(reference.encode(long))))).toBe(long);
+    const bytes = Buffer.alloc(1_000_001, 7);
+    const base64 = bytes.toString('base64').replace(/=+$/, '');
+    expect(cborToJson(Buffer.from(reference.encode(bytes)))).toBe(`{"$bytes":"${base64}"}`);
+    const list = Array.from({ length: 200_000 }, () => new Uint8Array());
+    expect(cborToJson(Buffer.from(reference.encode(list)))).toBe(
+      JSON.stringify(list.map(() => ({ $bytes: '' }))),
+    );
+    expect(cborToJson(hex('f6'))).toBe('null');
+  });
+});
+
+describe('recordToJson', () => {
+  test('refuses what is not a map', () => {
+    for (const bytes of ['01', '80', 'f6', '61 61', '']) {
+      expect(() => recordToJson(hex(bytes))).toThrow(RepoError);
+    }
+    expect(recordToJson(hex('a0'))).toBe('{}');
+  });
+});
