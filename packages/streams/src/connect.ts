@@ -69,6 +69,7 @@ function describe(error: Error): string {
   return error.message || (error as NodeJS.ErrnoException).code || error.name;
 }
 
+/** Pause before a new try to connect: for ever, up to two seconds. */
 const always = (times: number) => Math.min(50 * 2 ** Math.min(times, 6), 2000);
 
 function open(target: RedisTarget, connectionName: string): Redis {
@@ -80,6 +81,8 @@ function open(target: RedisTarget, connectionName: string): Redis {
     tls: tls ? {} : undefined,
     connectionName,
     connectTimeout: 5000,
+    // A machine that died sends nothing, not even an end of the connection. No command of ours blocks so long.
+    socketTimeout: 20_000,
     maxRetriesPerRequest: null,
     // After a failover the old master answers READONLY: find the new one and send the command there.
     reconnectOnError: (error: Error) => (error.message.startsWith('READONLY') ? 2 : false),

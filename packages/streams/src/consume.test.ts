@@ -1,5 +1,4 @@
-import { TransientError } from '@headwater/ops';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { startRedis, type TestRedis } from '../../../test/support/index.ts';
 import { connect, type Redis } from './connect.ts';
 import { consume } from './consume.ts';

@@ -1,14 +1,19 @@
-import { sleep } from '@headwater/ops';
+import { sleep, untilAborted } from '@headwater/ops';
+import { isCluster } from './connect.ts';
+import { Endings } from './endings.ts';
 import { within } from './errors.ts';
 import { Hand, type Held } from './hand.ts';
+import { keysOf } from './keys.ts';
 import { Lane, laneOf } from './lane.ts';
-import { type ConsumeOptions, type Settings, settle } from './options.ts';
+import { type ConsumeOptions, type Settings, withDefaults } from './options.ts';
 import { giveBack, Reader } from './reader.ts';
 import { Settler } from './settler.ts';
 import { Upkeep } from './upkeep.ts';
 
 /** Time that handing back may take at the end. */
 const handBackMs = 2000;
+/** Time that writes have to end once they are told to. */
+const graceMs = 1000;
 
 /**
  * Consumes streams as a member of a group until the signal aborts: every
@@ -24,7 +29,7 @@ const handBackMs = 2000;
  * @throws RangeError when an option makes no sense
  */
 export async function consume<T>(options: ConsumeOptions<T>): Promise<void> {
-  await new Consumer(settle(options)).run();
+  await new Consumer(withDefaults(options)).run();
 }
 
 class Consumer<T> {
@@ -37,8 +42,10 @@ class Consumer<T> {
   readonly #hard = new AbortController();
 
   constructor(settings: Settings<T>) {
-    const { maxEntries, maxBytes, metrics, streams, signal } = settings;
+    const { redis, maxEntries, maxBytes, metrics, streams } = settings;
     if (streams.length === 0) throw new RangeError('no stream to consume');
+    const slots = new Set(streams.map((stream) => keysOf(redis, stream).dead));
+    if (slots.size > 1 && isCluster(redis)) throw new RangeError('streams of one consumer must share a slot');
     this.#settings = settings;
     const changed = (entries: number, bytes: number) => metrics.inHand(streams[0]!, entries, bytes);
     this.#hand = new Hand({ entries: maxEntries, bytes: maxBytes }, changed);
@@ -48,8 +55,9 @@ class Consumer<T> {
       () => new Lane<T>(limits, this.#hand),
     );
     const accept = (entry: Held<T>) => this.#lanes[laneOf(entry.key, this.#lanes.length)]!.push(entry);
-    this.#settler = new Settler(settings, this.#hand, accept, signal, this.#hard.signal);
-    this.#reader = new Reader(settings, this.#hand, this.#settler, accept);
+    const endings = new Endings(settings, this.#hand, this.#hard.signal);
+    this.#settler = new Settler(settings, endings, accept, this.#hard.signal);
+    this.#reader = new Reader(settings, this.#hand, endings, accept);
     this.#upkeep = new Upkeep(settings, this.#hand);
   }
 
@@ -78,22 +86,24 @@ class Consumer<T> {
   /** Waits for the workers; after the signal no longer than the time to drain. */
   async #drain(workers: Promise<unknown>): Promise<void> {
     const { signal, drainMs, log } = this.#settings;
-    await new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      signal.addEventListener('abort', () => resolve(), { once: true });
-    });
-    const late = sleep(drainMs, this.#hard.signal).then(() => this.#hard.abort());
-    const grace = late.then(() => sleep(handBackMs / 2));
-    const ended = await Promise.race([workers.then(() => true), grace.then(() => false)]);
-    if (!ended)
-      log.warn({ entries: this.#hand.size }, 'writes did not end in time; their entries are handed back');
+    await untilAborted(signal);
+    const over = new AbortController();
+    const deadline = async () => {
+      await sleep(drainMs, over.signal);
+      this.#hard.abort();
+      await sleep(graceMs, over.signal);
+    };
+    const ended = await Promise.race([workers.then(() => true), deadline().then(() => false)]);
+    over.abort();
     this.#hard.abort();
+    if (ended) return;
+    log.warn({ entries: this.#hand.size }, 'writes did not end in time; their entries are handed back');
   }
 
   async #handBack(): Promise<void> {
     const { log, streams, group } = this.#settings;
     const hand = async () => {
-      const entries = await giveBack(this.#settings, () => true);
+      const entries = await giveBack(this.#settings, { died: false, which: () => true });
       if (entries > 0) log.info({ streams, group, entries }, 'handed unfinished entries back');
       await this.#upkeep.leave();
     };

@@ -1,3 +1,5 @@
+import { TransientError } from '@headwater/ops';
+
 /** A Redis URL that can't be used. The message never carries the URL's secrets. */
 export class RedisUrlError extends Error {
   override name = 'RedisUrlError';
@@ -10,6 +12,21 @@ export class RedisUnavailableError extends Error {
   constructor(address: string, message: string, options?: ErrorOptions) {
     super(`Redis at ${address}: ${message}`, options);
     this.address = address;
+  }
+}
+
+/**
+ * Redis has forgotten what it had confirmed (killed before it wrote to disk,
+ * failed over to a replica that was behind, emptied): entries and their cursor
+ * are gone together. Whoever appends must begin again at the stored cursor;
+ * nothing of the refused batch was written.
+ */
+export class RewoundError extends TransientError {
+  override name = 'RewoundError';
+  stream: string;
+  constructor(stream: string) {
+    super(`Redis has lost entries of ${stream} that it had confirmed`);
+    this.stream = stream;
   }
 }
 
@@ -52,9 +69,9 @@ export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefine
   if (!signal) return promise;
   return new Promise<T>((resolve, reject) => {
     const abort = () => reject(signal.reason);
-    if (signal.aborted) return abort();
-    signal.addEventListener('abort', abort, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort, { once: true });
   });
 }
 

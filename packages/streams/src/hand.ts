@@ -17,8 +17,10 @@ export interface Held<T> extends Delivered<T> {
   bytes: number;
   count: number;
   key: string;
-  /** Written by itself: it failed before, or a consumer died with it. */
+  /** Written by itself: it failed before, or it is suspect. */
   alone: boolean;
+  /** Consumers died with it in hand, perhaps of it. */
+  suspect: boolean;
   /** Is it being written, so that losing it changes nothing any more? */
   writing: boolean;
 }
@@ -30,10 +32,13 @@ export class Hand<T> {
   readonly #changed: () => void;
   #bytes = 0;
   #waiting: (() => void) | undefined;
-  #average = 1024;
+  /** Bytes to expect of an entry: the mean of the last ones, and an eighth of the largest. */
+  #expected: { mean: number; peak: number };
 
   constructor(limits: { entries: number; bytes: number }, changed: (entries: number, bytes: number) => void) {
     this.#limits = limits;
+    // Pessimistic before the first entry: a few reads of few entries, then it is known.
+    this.#expected = { mean: limits.bytes / 10, peak: 0 };
     this.#changed = () => changed(this.#held.size, this.#bytes);
   }
 
@@ -41,12 +46,13 @@ export class Hand<T> {
     return this.#held.size;
   }
 
-  /** How many entries may be read now; by the mean size of the last ones their bytes fit as well. */
+  /** How many entries may be read now; by the sizes of the last ones their bytes fit as well. */
   room(): number {
     const entries = this.#limits.entries - this.#held.size;
     const bytes = this.#limits.bytes - this.#bytes;
     if (entries <= 0 || bytes <= 0) return 0;
-    return Math.min(entries, Math.max(1, Math.floor(bytes / this.#average)));
+    const each = Math.max(this.#expected.mean, this.#expected.peak / 8, 1);
+    return Math.min(entries, Math.max(1, Math.floor(bytes / each)));
   }
 
   /** Resolves when there is room, or when the signal aborts. */
@@ -70,7 +76,8 @@ export class Hand<T> {
   add(entry: Held<T>): void {
     this.#held.set(keyOf(entry.stream, entry.id), entry);
     this.#bytes += entry.bytes;
-    this.#average = this.#average * 0.98 + entry.bytes * 0.02;
+    const { mean, peak } = this.#expected;
+    this.#expected = { mean: mean * 0.98 + entry.bytes * 0.02, peak: Math.max(peak * 0.999, entry.bytes) };
     this.#changed();
   }
 

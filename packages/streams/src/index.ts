@@ -14,13 +14,14 @@
 export { type ConnectOptions, checkRedis, connect, duplicate, isCluster, type Redis } from './connect.ts';
 export { consume } from './consume.ts';
 export { type DeadLetter, dead, type ListOptions } from './dead.ts';
-export { isPassing, RedisUnavailableError, RedisUrlError, replyCode } from './errors.ts';
+export { isPassing, RedisUnavailableError, RedisUrlError, RewoundError, replyCode } from './errors.ts';
 export type { Delivered } from './hand.ts';
 export { keysOf, readCursor, type StreamKeys, writeCursor } from './keys.ts';
 export { type Lag, lagOf } from './lag.ts';
 export { type Ending, noMetrics, type Pressure, type StreamMetrics } from './metrics.ts';
 export type { Burial, ConsumeOptions, Verdict } from './options.ts';
 export { type AppendOptions, Producer, type ProducerOptions, type Step } from './producer.ts';
+export { lagMetrics, streamMetrics } from './prometheus.ts';
 export { parseRedisUrl } from './redis-url.ts';
 export { Script } from './script.ts';
 export type { Fields, Log } from './types.ts';

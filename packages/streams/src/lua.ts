@@ -14,6 +14,12 @@ local function is_sole(stream, group)
   return #groups == 1 and groups[1][2] == group
 end`;
 
+/** Forgets the tries of an entry. */
+const forget = `
+local function forget(attempts, group, id)
+  redis.call('HDEL', attempts, group .. '/' .. id, group .. '/' .. id .. '/begun')
+end`;
+
 /** The consumer that holds an entry, or false. */
 const ownerOf = `
 local function owner_of(stream, group, id)
@@ -24,12 +30,13 @@ end`;
 /**
  * Appends a batch unless the stream is at its mark.
  * KEYS stream, later, producer, …; ARGV mark, mark bytes, memory share,
- * samples (0 = do not measure), batch number, n, n × (count, fields…), m, m × (count, command…).
- * Answers `ok FIRST_ID BYTES`, or the pressure.
+ * samples (0 = do not measure), number of this batch, of the last confirmed one,
+ * n, n × (count, fields…), m, m × (count, command…).
+ * Answers `ok`, the first id and the stream's bytes; or `rewound`; or the pressure.
  */
 export const appendScript = new Script(`#!lua
 local stream, later, producer = KEYS[1], KEYS[2], KEYS[3]
-local at = 6
+local at = 7
 local function take()
   local from = at + 1
   at = from + tonumber(ARGV[from])
@@ -37,8 +44,9 @@ local function take()
 end
 local number, first = string.match(redis.call('GET', producer) or '', '^(%S+) (%S+)$')
 if number == ARGV[5] then return {'ok', first, -1} end
+if (tonumber(number) or 0) < tonumber(ARGV[6]) then return {'rewound'} end
 local bytes = -1
-if tonumber(ARGV[6]) > 0 then
+if tonumber(ARGV[7]) > 0 then
   if redis.call('XLEN', stream) + redis.call('ZCARD', later) >= tonumber(ARGV[1]) then return {'entries'} end
   local samples = tonumber(ARGV[4])
   if samples > 0 then
@@ -52,7 +60,7 @@ if tonumber(ARGV[6]) > 0 then
   end
 end
 first = ''
-for i = 1, tonumber(ARGV[6]) do
+for i = 1, tonumber(ARGV[7]) do
   if i == 1 then
     first = redis.call('XADD', stream, '*', take())
   else
@@ -64,13 +72,15 @@ at = at + 1
 for i = 1, tonumber(ARGV[at]) do redis.call(take()) end
 return {'ok', first, bytes}`);
 
-/** Ends entries. KEYS stream, attempts; ARGV group, number of ids with attempts, ids (those first). */
+/** Ends entries. KEYS stream, attempts; ARGV group, ids. Answers how many were pending. */
 export const ackScript = new Script(`#!lua flags=allow-oom
-${isSole}
+${isSole}${forget}
 local stream, group = KEYS[1], ARGV[1]
-local acked = redis.call('XACK', stream, group, unpack(ARGV, 3))
-if is_sole(stream, group) then redis.call('XDEL', stream, unpack(ARGV, 3)) end
-for i = 3, 2 + tonumber(ARGV[2]) do redis.call('HDEL', KEYS[2], group .. '/' .. ARGV[i]) end
+local acked = redis.call('XACK', stream, group, unpack(ARGV, 2))
+if is_sole(stream, group) then redis.call('XDEL', stream, unpack(ARGV, 2)) end
+if redis.call('EXISTS', KEYS[2]) == 1 then
+  for i = 2, #ARGV do forget(KEYS[2], group, ARGV[i]) end
+end
 return acked`);
 
 /** Counts a failed try. KEYS attempts; ARGV group, id, now in ms. Answers the count and the time of the first. */
@@ -81,12 +91,21 @@ redis.call('HSET', KEYS[1], field, (count + 1) .. ' ' .. first)
 return {count + 1, tonumber(first)}`);
 
 /**
+ * Counts that a suspect's write begins (ARGV 3 = 1) or has ended without killing
+ * its process (0). KEYS attempts; ARGV group, id, 1 or 0. Answers the count.
+ */
+export const beginScript = new Script(`#!lua flags=allow-oom
+local field = ARGV[1] .. '/' .. ARGV[2] .. '/begun'
+if ARGV[3] == '0' then redis.call('HDEL', KEYS[1], field) return 0 end
+return redis.call('HINCRBY', KEYS[1], field, 1)`);
+
+/**
  * Moves an entry to the dead letters.
  * KEYS stream, attempts, dead; ARGV group, id, then pairs to add behind the entry's own fields.
  * Answers the letter's id, or nil when another consumer has ended the entry.
  */
 export const buryScript = new Script(`#!lua flags=allow-oom
-${isSole}
+${isSole}${forget}
 local stream, group, id = KEYS[1], ARGV[1], ARGV[2]
 local entry = redis.call('XRANGE', stream, id, id)[1]
 local letter = false
@@ -96,7 +115,7 @@ if redis.call('XACK', stream, group, id) == 1 and entry then
   letter = redis.call('XADD', KEYS[3], '*', unpack(fields))
 end
 if letter and is_sole(stream, group) then redis.call('XDEL', stream, id) end
-redis.call('HDEL', KEYS[2], group .. '/' .. id)
+forget(KEYS[2], group, id)
 return letter`);
 
 /**
@@ -105,16 +124,15 @@ return letter`);
  * Answers 1, or 0 when another consumer has ended the entry.
  */
 export const parkScript = new Script(`#!lua flags=allow-oom
-${isSole}
+${isSole}${forget}
 local stream, group, id = KEYS[1], ARGV[1], ARGV[2]
 local entry = redis.call('XRANGE', stream, id, id)[1]
 if redis.call('XACK', stream, group, id) == 0 or not entry then return 0 end
-local field = group .. '/' .. id
 local parked = { id = id, group = group, reason = ARGV[4], fields = entry[2],
-  attempts = redis.call('HGET', KEYS[2], field) or nil }
+  attempts = redis.call('HGET', KEYS[2], group .. '/' .. id) or nil }
 redis.call('ZADD', KEYS[3], ARGV[3], cjson.encode(parked))
 if is_sole(stream, group) then redis.call('XDEL', stream, id) end
-redis.call('HDEL', KEYS[2], field)
+forget(KEYS[2], group, id)
 return 1`);
 
 /** Puts entries that are due back into the stream. KEYS stream, attempts, later; ARGV now in ms, limit. */
@@ -133,7 +151,7 @@ return #due`);
  * KEYS stream, attempts; ARGV group, consumer, idle ms, start, count.
  * Answers the next start and (id, fields, deliveries, attempts) of each.
  */
-export const claimScript = new Script(`#!lua flags=allow-oom
+export const claimScript = new Script(`#!lua flags=allow-oom${forget}
 local stream, group = KEYS[1], ARGV[1]
 local next, entries, gone = unpack(redis.call('XAUTOCLAIM', stream, group, ARGV[2], ARGV[3], ARGV[4], 'COUNT', ARGV[5]))
 for _, entry in ipairs(entries) do
@@ -141,24 +159,26 @@ for _, entry in ipairs(entries) do
   entry[3] = pending and pending[4] or 1
   entry[4] = redis.call('HGET', KEYS[2], group .. '/' .. entry[1])
 end
-for _, id in ipairs(gone) do redis.call('HDEL', KEYS[2], group .. '/' .. id) end
+for _, id in ipairs(gone) do forget(KEYS[2], group, id) end
 return {next, entries, #gone}`);
 
 /**
- * Sets the idle time of entries, of those that this consumer still holds.
- * KEYS stream; ARGV group, consumer, idle ms, ids. Answers the ids that it does not hold.
+ * Sets the idle time of entries, of those that this consumer still holds, and
+ * with a count of 0 or more how often they were delivered.
+ * KEYS stream; ARGV group, consumer, idle ms, deliveries, ids. Answers the ids that it does not hold.
  */
 export const touchScript = new Script(`#!lua flags=allow-oom
 ${ownerOf}
 local stream, group, consumer = KEYS[1], ARGV[1], ARGV[2]
 local mine, lost = {}, {}
-for i = 4, #ARGV do
+for i = 5, #ARGV do
   local list = owner_of(stream, group, ARGV[i]) == consumer and mine or lost
   list[#list + 1] = ARGV[i]
 end
 if #mine > 0 then
   local call = { 'XCLAIM', stream, group, consumer, 0, unpack(mine) }
-  for _, word in ipairs({ 'IDLE', ARGV[3], 'JUSTID' }) do call[#call + 1] = word end
+  local words = { 'IDLE', ARGV[3], 'JUSTID', 'RETRYCOUNT', ARGV[4] }
+  for i = 1, tonumber(ARGV[4]) < 0 and 3 or 5 do call[#call + 1] = words[i] end
   redis.call(unpack(call))
 end
 return lost`);

@@ -8,6 +8,8 @@ export type Ending = 'written' | 'dropped' | 'later' | 'dead' | 'lost' | 'return
 export interface StreamMetrics {
   /** Entries were written to the stream. */
   appended(stream: string, entries: number, bytes: number): void;
+  /** A producer begins to wait, waits for something else now, or (undefined) waits no longer. */
+  pressed(stream: string, pressure: Pressure | undefined): void;
   /** A producer waited `seconds` in all before it could write. */
   waited(stream: string, pressure: Pressure, seconds: number): void;
   /** Entries were read, for the first time or from another consumer. */
@@ -22,6 +24,7 @@ export interface StreamMetrics {
 
 export const noMetrics: StreamMetrics = {
   appended() {},
+  pressed() {},
   waited() {},
   read() {},
   wrote() {},

@@ -1,5 +1,6 @@
 import type { Redis } from './connect.ts';
 import type { Delivered } from './hand.ts';
+import { keysOf } from './keys.ts';
 import { noMetrics, type StreamMetrics } from './metrics.ts';
 import { type Fields, type Log, silent } from './types.ts';
 
@@ -62,10 +63,8 @@ export interface ConsumeOptions<T> {
   /** Entries and bytes read and not ended; reading waits above that. */
   maxEntries?: number;
   maxBytes?: number;
-  /** Failed tries before an entry goes to the dead letters. */
+  /** Failed tries (or processes that died of it) before an entry goes to the dead letters. */
   maxAttempts?: number;
-  /** Consumers may die with an entry this often before it goes to the dead letters. */
-  maxDeliveries?: number;
   /** Pauses between the tries of one entry, and of a batch after a TransientError. */
   retryMs?: { base: number; max: number };
   /** Entries that their consumer has not touched for so long are taken over. */
@@ -74,8 +73,6 @@ export interface ConsumeOptions<T> {
   forgetConsumerMs?: number;
   /** Time to finish the batches being written after the signal. */
   drainMs?: number;
-  /** Longest wait of one read. */
-  blockMs?: number;
   signal: AbortSignal;
   log?: Log;
   metrics?: StreamMetrics;
@@ -87,8 +84,8 @@ export type Settings<T> = Required<Omit<ConsumeOptions<T>, 'key' | 'size' | 'cou
   Pick<ConsumeOptions<T>, 'key' | 'size' | 'count' | 'onDead'> & { streams: readonly string[] };
 
 /** The options with every default in its place. */
-export function settle<T>(options: ConsumeOptions<T>): Settings<T> {
-  const { stream, key } = options;
+export function withDefaults<T>(options: ConsumeOptions<T>): Settings<T> {
+  const { redis, stream, key } = options;
   const lanes = options.lanes ?? 4;
   const concurrency = options.concurrency ?? 10;
   const batchItems = options.batchItems ?? (key ? 500 : 1);
@@ -100,18 +97,16 @@ export function settle<T>(options: ConsumeOptions<T>): Settings<T> {
     maxEntries: workers * batchItems * (key ? 2 : 1),
     maxBytes: 128 * 2 ** 20,
     maxAttempts: 5,
-    maxDeliveries: 20,
     retryMs: { base: 1000, max: 60_000 },
     claimIdleMs: 60_000,
     forgetConsumerMs: 600_000,
     drainMs: 10_000,
-    blockMs: 2000,
     log: silent,
     metrics: noMetrics,
     ...options,
     lanes,
     concurrency,
     batchItems,
-    streams: typeof stream === 'string' ? [stream] : stream,
+    streams: [stream].flat().map((name) => keysOf(redis, name).stream),
   };
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { sleep } from '@headwater/ops';
 import type { Redis } from './connect.ts';
-import { abortable, isPassing, replyCode } from './errors.ts';
+import { abortable, isPassing, RewoundError, replyCode } from './errors.ts';
 import { keysOf, type StreamKeys } from './keys.ts';
 import { appendScript } from './lua.ts';
 import { noMetrics, type Pressure, type StreamMetrics } from './metrics.ts';
@@ -61,6 +61,8 @@ export class Step {
 const samples = 500;
 /** The estimate is at most this old while the stream is below its mark. */
 const measureEveryMs = 250;
+/** Redis keeps the number of a producer's last batch for an hour; it is relied on a little less long. */
+const rememberedMs = 3_000_000;
 
 /**
  * Writes entries to a stream that its consumers keep short.
@@ -77,6 +79,8 @@ export class Producer {
   readonly #options: Required<ProducerOptions>;
   readonly #producerKey: string;
   #batches = 0;
+  /** The last batch that Redis confirmed, and when; it must still know it. */
+  #confirmed = { number: 0, at: 0 };
   #last: Promise<unknown> = Promise.resolve();
   #measured = { at: 0, bytes: 0, since: 0 };
 
@@ -101,7 +105,8 @@ export class Producer {
    * below its marks. A full or unreachable Redis is waited for.
    *
    * @returns the ids of the entries
-   * @throws the signal's reason when it aborts; ReplyError for what waiting can't mend (WRONGTYPE, NOPERM)
+   * @throws RewoundError when Redis has lost an earlier batch: begin again at the stored cursor;
+   *   the signal's reason when it aborts; ReplyError for what waiting can't mend (WRONGTYPE, NOPERM)
    */
   append(entries: readonly Fields[], options: AppendOptions = {}): Promise<string[]> {
     const turn = this.#last.then(() => this.#append(entries, options));
@@ -123,22 +128,35 @@ export class Producer {
   }
 
   async #untilWritten(step: Step, args: (string | number)[], bytes: number, signal?: AbortSignal) {
-    const { pollMs, metrics, log } = this.#options;
+    const { pollMs, log } = this.#options;
     const number = ++this.#batches;
     const keys = [this.#keys.stream, this.#keys.later, this.#producerKey, ...step.commands.map((c) => c[1]!)];
-    const started = Date.now();
-    let pressure: Pressure | undefined;
-    for (let tries = 0; ; tries++) {
-      const answer = await this.#try(keys, number, args, bytes, signal);
-      if ('first' in answer) {
-        if (pressure) metrics.waited(this.stream, pressure, (Date.now() - started) / 1000);
-        return answer.first;
+    const wait = { since: Date.now(), pressure: undefined as Pressure | undefined };
+    try {
+      for (let tries = 0; ; tries++) {
+        const answer = await this.#try(keys, number, args, bytes, signal);
+        if ('first' in answer) return answer.first;
+        if (wait.pressure !== answer.pressure) {
+          log.info(
+            { stream: this.stream, pressure: answer.pressure, err: answer.error },
+            'waiting to append',
+          );
+          this.#options.metrics.pressed(this.stream, answer.pressure);
+        }
+        wait.pressure = answer.pressure;
+        await sleep(Math.min(pollMs.min * 1.5 ** Math.min(tries, 40), pollMs.max), signal);
+        signal?.throwIfAborted();
       }
-      if (pressure !== answer.pressure) log.info({ stream: this.stream, ...answer }, 'waiting to append');
-      pressure = answer.pressure;
-      await sleep(Math.min(pollMs.min * 1.5 ** Math.min(tries, 40), pollMs.max), signal);
-      signal?.throwIfAborted();
+    } finally {
+      if (wait.pressure) this.#waited(wait.pressure, Date.now() - wait.since);
     }
+  }
+
+  #waited(pressure: Pressure, ms: number): void {
+    const { metrics, log } = this.#options;
+    metrics.pressed(this.stream, undefined);
+    metrics.waited(this.stream, pressure, ms / 1000);
+    log.debug({ stream: this.stream, pressure, ms }, 'waited to append');
   }
 
   async #try(
@@ -150,15 +168,20 @@ export class Producer {
   ): Promise<{ first: string } | { pressure: Pressure; error?: unknown }> {
     const { highWaterMark, highWaterBytes, memoryShare } = this.#options;
     const look = this.#mustMeasure(bytes) ? samples : 0;
-    const limits = [highWaterMark, highWaterBytes, memoryShare, look, number];
+    const known = Date.now() - this.#confirmed.at < rememberedMs ? this.#confirmed.number : 0;
+    const limits = [highWaterMark, highWaterBytes, memoryShare, look, number, known];
     try {
       const run = appendScript.run(this.#redis, keys, [...limits, ...args]);
       const [word, first, measured] = (await abortable(run, signal)) as [string, string, number?];
       if (measured !== undefined && measured >= 0)
         this.#measured = { at: Date.now(), bytes: measured, since: 0 };
+      if (word === 'ok') this.#confirmed = { number, at: Date.now() };
+      if (word === 'rewound') this.#confirmed = { number: 0, at: 0 };
+      if (word === 'rewound') throw new RewoundError(this.stream);
       return word === 'ok' ? { first } : { pressure: word as Pressure };
     } catch (error) {
-      if (signal?.aborted || this.#redis.status === 'end' || !isPassing(error)) throw error;
+      if (signal?.aborted || error instanceof RewoundError) throw error;
+      if (this.#redis.status === 'end' || !isPassing(error)) throw error;
       return { pressure: replyCode(error) === 'OOM' ? 'memory' : 'unavailable', error };
     }
   }

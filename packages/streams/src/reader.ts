@@ -1,19 +1,28 @@
 import { backoff, sleep } from '@headwater/ops';
 import { duplicate, type Redis } from './connect.ts';
+import type { Endings } from './endings.ts';
 import { replyCode } from './errors.ts';
 import type { Hand, Held } from './hand.ts';
 import { keysOf } from './keys.ts';
 import { claimScript, touchScript } from './lua.ts';
 import type { Settings } from './options.ts';
-import { reasonOf, type Settler } from './settler.ts';
+import { reasonOf } from './settler.ts';
 import type { Fields } from './types.ts';
 
 type RawEntry = [id: string, fields: string[] | null];
+/** What happened to an entry before this consumer got it. */
+type Past = { deliveries: number; attempts: number; first?: number };
 type ClaimedEntry = [id: string, fields: string[], deliveries: number, attempts: string | null];
 
-/** How often entries without an owner are looked for. */
+/** How often entries without an owner are looked for; a read waits no longer. */
 const claimEveryMs = 1000;
-/** From so many deliveries on an entry is written by itself: consumers seem to die of it. */
+/** Entries of one read, whatever there is room for. */
+const maxRead = 200;
+/** Calls of one look for entries without an owner; the next one goes on where it stopped. */
+const maxClaims = 50;
+/** Idle time of entries that were handed back: above anybody's limit. */
+const handedBackMs = 86_400_000;
+/** Above so many deliveries an entry is written by itself: consumers seem to die of it. */
 const suspectDeliveries = 3;
 
 /**
@@ -23,18 +32,18 @@ const suspectDeliveries = 3;
 export class Reader<T> {
   readonly #settings: Settings<T>;
   readonly #hand: Hand<T>;
-  readonly #settler: Settler<T>;
+  readonly #endings: Endings<T>;
   readonly #accept: (entry: Held<T>) => void;
   readonly #blocking: Redis;
   readonly #cursors = new Map<string, string>();
   #claimAt = 0;
-  /** Replies may have been lost on the way: what Redis thinks we hold must be compared. */
+  /** A reply may have been lost or the group be gone: what Redis thinks we hold must be compared. */
   #recover = true;
 
-  constructor(settings: Settings<T>, hand: Hand<T>, settler: Settler<T>, accept: (entry: Held<T>) => void) {
+  constructor(settings: Settings<T>, hand: Hand<T>, endings: Endings<T>, accept: (entry: Held<T>) => void) {
     this.#settings = settings;
     this.#hand = hand;
-    this.#settler = settler;
+    this.#endings = endings;
     this.#accept = accept;
     this.#blocking = duplicate(settings.redis);
     this.#blocking.on('close', () => {
@@ -67,17 +76,14 @@ export class Reader<T> {
   async #heal(error: unknown, failures: number, signal: AbortSignal): Promise<number> {
     const code = replyCode(error);
     this.#recover = true;
-    if (code === 'NOGROUP' || code === 'UNBLOCKED') {
-      await this.createGroups().catch(() => {});
-      if (failures < 3) return failures;
-    }
-    this.#settings.log.warn({ error, failures }, 'reading failed; trying again');
+    if ((code === 'NOGROUP' || code === 'UNBLOCKED') && failures < 3) return failures;
+    this.#settings.log.warn({ err: error, failures }, 'reading failed; trying again');
     await sleep(backoff(failures, { baseMs: 50, maxMs: 5000 }), signal);
     return failures;
   }
 
   /** The groups begin at the streams' start, so that nothing written before them is missed. */
-  async createGroups(): Promise<void> {
+  async #createGroups(): Promise<void> {
     const { redis, streams, group } = this.#settings;
     for (const stream of streams) {
       try {
@@ -92,8 +98,8 @@ export class Reader<T> {
   /** What this consumer's name holds but this process never saw is marked idle, to be claimed. */
   async #giveBackUnseen(): Promise<void> {
     this.#recover = false;
-    await this.createGroups();
-    await giveBack(this.#settings, (stream, id) => !this.#hand.has(stream, id));
+    await this.#createGroups();
+    await giveBack(this.#settings, { died: true, which: (stream, id) => !this.#hand.has(stream, id) });
     this.#claimAt = 0;
   }
 
@@ -101,6 +107,7 @@ export class Reader<T> {
     this.#claimAt = Date.now() + claimEveryMs;
     for (const stream of this.#settings.streams) {
       let start = this.#cursors.get(stream) ?? '0-0';
+      let calls = 0;
       do {
         const room = this.#hand.room();
         if (room === 0) {
@@ -109,7 +116,7 @@ export class Reader<T> {
         }
         start = await this.#claimPart(stream, start, Math.min(room, 100));
         this.#cursors.set(stream, start);
-      } while (start !== '0-0');
+      } while (start !== '0-0' && ++calls < maxClaims);
     }
   }
 
@@ -132,7 +139,7 @@ export class Reader<T> {
   }
 
   async #read(): Promise<void> {
-    const { streams, blockMs } = this.#settings;
+    const { streams } = this.#settings;
     if (streams.length > 1) {
       let found = 0;
       for (const stream of streams) {
@@ -140,13 +147,12 @@ export class Reader<T> {
       }
       if (found > 0) return;
     }
-    const untilClaim = Math.max(1, this.#claimAt - Date.now());
-    await this.#readFrom(streams, Math.min(blockMs, untilClaim));
+    await this.#readFrom(streams, Math.max(1, this.#claimAt - Date.now()));
   }
 
   async #readFrom(streams: readonly string[], blockMs?: number): Promise<number> {
     const { group, consumer } = this.#settings;
-    const count = Math.max(1, Math.floor(Math.min(this.#hand.room(), 1000) / streams.length));
+    const count = Math.max(1, Math.floor(Math.min(this.#hand.room(), maxRead) / streams.length));
     const block = blockMs === undefined ? [] : ['BLOCK', blockMs];
     const args = ['GROUP', group, consumer, 'COUNT', count, ...block, 'STREAMS', ...streams];
     const answer = (await this.#blocking.call('XREADGROUP', ...args, ...streams.map(() => '>'))) as
@@ -161,22 +167,19 @@ export class Reader<T> {
   }
 
   /** Decodes an entry and puts it in hand; an unreadable one goes to the dead letters. */
-  #take(
-    stream: string,
-    id: string,
-    flat: string[],
-    past: { deliveries: number; attempts: number; first?: number } = { deliveries: 1, attempts: 0 },
-  ): void {
-    const { decode, key, size, count, maxDeliveries, metrics } = this.#settings;
+  #take(stream: string, id: string, flat: string[], past: Past = { deliveries: 1, attempts: 0 }): void {
+    const { decode, key, size, count, metrics } = this.#settings;
     const { fields, bytes } = unflatten(flat);
-    const suspect = past.attempts > 0 || past.deliveries > suspectDeliveries;
+    const suspect = past.deliveries > suspectDeliveries;
+    const alone = suspect || past.attempts > 0;
     const entry = {
       stream,
       id,
       bytes,
       count: 1,
       key: '',
-      alone: suspect,
+      alone,
+      suspect,
       writing: false,
       ...past,
     } as Held<T>;
@@ -186,33 +189,33 @@ export class Reader<T> {
       Object.assign(entry, { item, key: key?.(item) ?? '', count: count?.(item) ?? 1 });
       if (size) entry.bytes = size(item);
     } catch (error) {
-      this.#hand.add(entry);
       entry.writing = true;
-      void this.#settler.bury(entry, reasonOf(error, 'undecodable'), error);
+      this.#hand.add(entry);
+      void this.#endings.bury(entry, reasonOf(error, 'undecodable'), error);
       return;
     }
     this.#hand.add(entry);
-    if (past.deliveries <= maxDeliveries) {
-      this.#accept(entry);
-      return;
-    }
-    entry.writing = true;
-    void this.#settler.bury(entry, 'deadly', new Error(`given out ${past.deliveries} times and never ended`));
+    this.#accept(entry);
   }
 }
 
-/** Marks entries of this consumer as idle, so that whoever looks next takes them over. */
+/**
+ * Marks entries of this consumer as idle, so that whoever looks next takes
+ * them over. Those of a consumer that `died` remember how often they were
+ * delivered; for others it begins again.
+ */
 export async function giveBack<T>(
   settings: Settings<T>,
-  which: (stream: string, id: string) => boolean,
+  { died, which }: { died: boolean; which: (stream: string, id: string) => boolean },
 ): Promise<number> {
-  const { redis, streams, group, consumer, claimIdleMs } = settings;
+  const { redis, streams, group, consumer } = settings;
+  const how = [group, consumer, handedBackMs, died ? -1 : 1];
   let given = 0;
   for (const stream of streams) {
     for (let start = '-'; ; ) {
       const page = (await redis.call('XPENDING', stream, group, start, '+', 1000, consumer)) as [string][];
       const ids = page.map(([id]) => id).filter((id) => which(stream, id));
-      if (ids.length > 0) await touchScript.run(redis, [stream], [group, consumer, claimIdleMs, ...ids]);
+      if (ids.length > 0) await touchScript.run(redis, [stream], [...how, ...ids]);
       given += ids.length;
       if (page.length < 1000) break;
       start = `(${page.at(-1)![0]}`;

@@ -60,7 +60,7 @@ export class Upkeep<T> {
     const held = this.#hand.of(stream);
     for (let at = 0; at < held.length; at += chunk) {
       const ids = held.slice(at, at + chunk).map((entry) => entry.id);
-      const lost = (await touchScript.run(redis, [stream], [group, consumer, 0, ...ids])) as string[];
+      const lost = (await touchScript.run(redis, [stream], [group, consumer, 0, -1, ...ids])) as string[];
       let dropped = 0;
       for (const id of lost) {
         const entry = this.#hand.get(stream, id);
@@ -75,10 +75,10 @@ export class Upkeep<T> {
   async #every(ms: number, signal: AbortSignal, task: (stream: string) => Promise<unknown>): Promise<void> {
     while (!signal.aborted) {
       for (const stream of this.#settings.streams) {
-        await task(stream).catch((error) => {
+        await task(stream).catch((err) => {
           // The reader mends a missing group.
-          if (replyCode(error) === 'NOGROUP' || signal.aborted) return;
-          this.#settings.log.warn({ error, stream }, 'upkeep of a stream failed; it is tried again');
+          if (replyCode(err) === 'NOGROUP' || signal.aborted) return;
+          this.#settings.log.warn({ err, stream }, 'upkeep of a stream failed; it is tried again');
         });
       }
       await sleep(ms, signal);
