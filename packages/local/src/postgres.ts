@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { freePort } from './ports.ts';
 import { binariesFor, identityFor, type RunAs } from './postgres-binaries.ts';
+import { waitForPrevious } from './previous.ts';
 import { type Child, type ChildOptions, ProcessError, spawnChild } from './process.ts';
 
 export { PostgresError } from './postgres-binaries.ts';
@@ -48,6 +49,7 @@ export async function startPostgresServer(options: PostgresOptions): Promise<Pos
   const native = await binariesFor(runAs);
   if (!existsSync(join(runAs.folder, 'password'))) await initialise(native, runAs);
   const password = (await readFile(join(runAs.folder, 'password'), 'utf8')).trim();
+  await waitForPrevious(join(runAs.folder, 'data/postmaster.pid'), 'postgres');
   const port = await freePort(options.port);
   const database = options.database ?? 'headwater';
   const urlOf = (name: string) => `postgres://postgres:${password}@127.0.0.1:${port}/${name}`;

@@ -1,6 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { freePort } from './ports.ts';
+import { waitForPrevious } from './previous.ts';
 import { type Child, findProgram, spawnChild } from './process.ts';
 
 export class RedisError extends Error {
@@ -41,6 +43,7 @@ export interface RedisServer extends AsyncDisposable {
 export async function startRedisServer(options: RedisOptions): Promise<RedisServer> {
   const program = redisProgram();
   mkdirSync(options.folder, { recursive: true });
+  await waitForPrevious(join(options.folder, 'redis.pid'), '-server');
   const port = await freePort(options.port);
   let child = await launch(program, port, options);
   const server: RedisServer = {
@@ -84,6 +87,7 @@ async function launch(program: string, port: number, options: RedisOptions): Pro
     port,
     bind: '127.0.0.1',
     dir: options.folder,
+    pidfile: join(options.folder, 'redis.pid'),
     save: '',
     appendonly: options.aof === true ? 'yes' : 'no',
     appendfsync: 'everysec',

@@ -1,4 +1,4 @@
-import type { AtpAgent } from '@atproto/api';
+import { AtpAgent } from '@atproto/api';
 
 /** What points at a record: in a like, a repost, a reply. */
 export interface RecordRef {
@@ -101,6 +101,20 @@ export class Account {
   profile(profile: Record<string, unknown>): Promise<RecordRef> {
     return this.put('app.bsky.actor.profile', 'self', profile);
   }
+}
+
+/** Makes an account `NAME.test` on the PDS (some 80 ms). */
+export async function createAccount(pdsUrl: string, name: string): Promise<Account> {
+  const agent = new AtpAgent({ service: pdsUrl });
+  await agent.createAccount({ handle: `${name}.test`, email: `${name}@mail.test`, password: name });
+  return new Account(agent);
+}
+
+/** Signs in to an account that `createAccount` made, also in an earlier process. */
+export async function login(pdsUrl: string, name: string): Promise<Account> {
+  const agent = new AtpAgent({ service: pdsUrl });
+  await agent.login({ identifier: `${name}.test`, password: name });
+  return new Account(agent);
 }
 
 function now(): string {

@@ -2,10 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { Server } from 'node:net';
 import { join } from 'node:path';
-import { AtpAgent } from '@atproto/api';
 import type { TestPds, TestPlc } from '@atproto/dev-env';
 import { freePort } from '../ports.ts';
-import { Account } from './account.ts';
+import { type Account, createAccount, login } from './account.ts';
 import { keepOperations } from './plc-store.ts';
 
 export interface NetworkOptions {
@@ -46,17 +45,13 @@ export class Network implements AsyncDisposable {
   }
 
   /** Makes an account `NAME.test` (some 80 ms). */
-  async createAccount(name = `u${randomBytes(5).toString('hex')}`): Promise<Account> {
-    const agent = new AtpAgent({ service: this.pds.url });
-    await agent.createAccount({ handle: `${name}.test`, email: `${name}@mail.test`, password: name });
-    return new Account(agent);
+  createAccount(name = `u${randomBytes(5).toString('hex')}`): Promise<Account> {
+    return createAccount(this.pds.url, name);
   }
 
   /** Signs in to an account that `createAccount` made, also in an earlier process. */
-  async login(name: string): Promise<Account> {
-    const agent = new AtpAgent({ service: this.pds.url });
-    await agent.login({ identifier: `${name}.test`, password: name });
-    return new Account(agent);
+  login(name: string): Promise<Account> {
+    return login(this.pds.url, name);
   }
 
   /** Waits until all that was written is in the PDS's event stream; returns its newest seq (0: none). */
