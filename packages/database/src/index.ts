@@ -1,1 +1,18 @@
-export {};
+/**
+ * The database: its schema, and everything that decides what an event makes
+ * of a row.
+ *
+ * Owns: migrations, row builders, the writer with its version rules, a repo's
+ * state. Refuses to know: Redis, HTTP, how events got here.
+ *
+ * A crash repeats at most one transaction, and repeating it changes nothing;
+ * what `applyEvents` has returned from is durable.
+ *
+ * Where to put what is still to come:
+ *  - a collection's own rows: src/collections (one builder each), tables.ts;
+ *  - what follows from several records: src/derived (see derivation.ts).
+ */
+export { type ApplyOptions, type ApplyResult, applyEvents } from './apply.ts';
+export { type MigrateOptions, MigrationMismatchError, migrate, pendingMigrations } from './migrate.ts';
+export { classify, databasePool, inTransaction, isTransient, type Pool, type PoolOptions } from './pool.ts';
+export type { Refused } from './prepare.ts';

@@ -1,0 +1,64 @@
+import { type Repo, upstreamStatus } from './decide.ts';
+import type { Client } from './pool.ts';
+
+const insertActors = {
+  name: 'actor insert',
+  text: `INSERT INTO actor (did, "indexedAt", "upstreamStatus") SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
+    ON CONFLICT (did) DO NOTHING`,
+};
+
+const updateStatus = {
+  name: 'actor status',
+  text: `UPDATE actor a SET "upstreamStatus" = u.status FROM unnest($1::text[], $2::text[]) AS u(did, status)
+    WHERE a.did = u.did AND a."upstreamStatus" IS DISTINCT FROM u.status`,
+};
+
+const askForHandles = {
+  name: 'handle due',
+  text: `INSERT INTO headwater.handle_due (did, due) SELECT did, now() FROM unnest($1::text[]) AS did
+    ON CONFLICT (did) DO UPDATE SET due = least(handle_due.due, excluded.due)`,
+};
+
+/** A row in `actor` for every repo seen, the handle to be verified by the lane that does so. */
+export async function addActors(client: Client, repos: readonly Repo[], now: number): Promise<void> {
+  if (repos.length === 0) return;
+  const at = new Date(now).toISOString();
+  const dids = repos.map((r) => r.did);
+  await client.query({ ...insertActors, values: [dids, dids.map(() => at), repos.map(statusOf)] });
+  await requestHandles(client, dids);
+}
+
+/** Shows or hides accounts whose status changed. */
+export async function writeStatuses(client: Client, repos: readonly Repo[]): Promise<void> {
+  if (repos.length === 0) return;
+  await client.query({ ...updateStatus, values: [repos.map((r) => r.did), repos.map(statusOf)] });
+}
+
+/** Has the handles of these accounts verified as soon as may be. */
+export async function requestHandles(client: Client, dids: readonly string[]): Promise<void> {
+  if (dids.length > 0) await client.query({ ...askForHandles, values: [[...dids].sort()] });
+}
+
+function statusOf(repo: Repo): string | null {
+  return repo.account ? upstreamStatus(repo.account) : null;
+}
+
+const upsertSync = {
+  name: 'actor_sync',
+  text: `INSERT INTO actor_sync (did, "commitCid", "repoRev") SELECT * FROM unnest($1::text[], $2::text[], $3::text[])
+    ON CONFLICT (did) DO UPDATE SET "commitCid" = excluded."commitCid", "repoRev" = excluded."repoRev"
+    WHERE actor_sync."repoRev" IS NULL OR actor_sync."repoRev" COLLATE "C" < excluded."repoRev" COLLATE "C"`,
+};
+
+/** Notes the newest commit of each repo; an older one changes nothing. */
+export async function writeSync(
+  client: Client,
+  commits: ReadonlyMap<string, { rev: string; cid: string }>,
+): Promise<void> {
+  if (commits.size === 0) return;
+  const list = [...commits];
+  await client.query({
+    ...upsertSync,
+    values: [list.map(([did]) => did), list.map(([, c]) => c.cid), list.map(([, c]) => c.rev)],
+  });
+}

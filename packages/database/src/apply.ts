@@ -1,0 +1,239 @@
+import type { StreamEvent } from '@headwater/events';
+import { addActors, requestHandles, writeStatuses, writeSync } from './actors.ts';
+import { Counts } from './counts.ts';
+import { planEntry, type Repo } from './decide.ts';
+import { type Client, inTransaction, isTransient, type Pool, sqlState } from './pool.ts';
+import { type Entry, type Op, prepare, type Refused } from './prepare.ts';
+import { sampleRefused } from './refused.ts';
+import { lockRepos, saveRepos } from './repos.ts';
+import { type Written, writeOps } from './write.ts';
+
+export interface ApplyOptions {
+  /** Which collections are wanted; all by default. */
+  keep?: (nsid: string) => boolean;
+  /** Make notifications for records of whole fetches too. */
+  backfillNotifications?: boolean;
+  /** Milliseconds since 1970, for tests. */
+  now?: number;
+}
+
+export interface ApplyResult {
+  /** Rows inserted, by table. */
+  rows: Map<string, number>;
+  written: number;
+  removed: number;
+  unchanged: number;
+  /** Events and entries left out, by reason. */
+  drops: Map<string, number>;
+  /** Records that were not indexed; samples of them are kept in headwater.refused_record. */
+  refused: Refused[];
+  /** Outcomes of live commits against the chain: extended, replay, pending, broken. */
+  chain: Map<string, number>;
+  /** Repos whose whole fetch is now applied in full. */
+  completed: string[];
+  /** Entries written without reading, and with. */
+  direct: number;
+  merged: number;
+}
+
+/** Any number of the same statement may meet another transaction's lock in a circle; PostgreSQL ends one of them. */
+const deadlockTries = 3;
+
+/**
+ * Applies stream entries, of any repos and in any order, in one transaction. Idempotent: an entry that was applied
+ * before changes nothing. Nothing of an entry is lost when it returns, nothing is changed when it throws.
+ *
+ * A single record that can't be written (by its lexicon, its builder or PostgreSQL) is left out, counted and
+ * sampled; the others are written.
+ *
+ * @param entries each the events of one stream entry, in the order of delivery
+ * @throws TransientError when PostgreSQL can't be reached or can't go on; try the same again
+ * @throws any other error when one of the entries is poison: apply them apart to find it
+ */
+export async function applyEvents(
+  pool: Pool,
+  entries: readonly (readonly StreamEvent[])[],
+  options: ApplyOptions = {},
+): Promise<ApplyResult> {
+  const now = options.now ?? Date.now();
+  const keep = options.keep ?? (() => true);
+  const prepared = entries.flatMap((events) => prepare(events, { keep, now }));
+  const result = await retried(pool, prepared, { ...options, now });
+  if (result.refused.length > 0) await sampleRefused(pool, result.refused).catch(() => undefined);
+  return result;
+}
+
+type Settled = ApplyOptions & { now: number };
+
+async function retried(pool: Pool, entries: Entry[], options: Settled): Promise<ApplyResult> {
+  let direct = true;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await inTransaction(pool, (client) => new Batch(client, options, direct).apply(entries));
+    } catch (err) {
+      const deadlock = sqlState((err as Error).cause) === '40P01';
+      if (deadlock && attempt < deadlockTries) continue;
+      if (isTransient(err)) throw err;
+      // Rows were there that a fresh repo can't have, or a duplicate in another part: read first.
+      if (direct && sqlState(err) === '23505') direct = false;
+      else if (entries.length === 1 && entries[0]!.ops.length > 0) return salvage(pool, entries[0]!, options);
+      else throw err;
+    }
+  }
+}
+
+/** Applies the one entry that fails as a whole record by record, and leaves out those that fail alone. */
+function salvage(pool: Pool, entry: Entry, options: Settled): Promise<ApplyResult> {
+  return inTransaction(pool, (client) => new Batch(client, options, false).applyApart(entry));
+}
+
+/** One transaction. */
+class Batch {
+  private client: Client;
+  private options: Settled;
+  private allowDirect: boolean;
+  private before = new Map<string, Repo>();
+  private repos = new Map<string, Repo>();
+  private commits = new Map<string, { rev: string; cid: string }>();
+  private identities: string[] = [];
+  private result = emptyResult();
+
+  constructor(client: Client, options: Settled, allowDirect: boolean) {
+    this.client = client;
+    this.options = options;
+    this.allowDirect = allowDirect;
+  }
+
+  async apply(entries: readonly Entry[]): Promise<ApplyResult> {
+    await this.lock(entries);
+    const ops = this.plan(entries);
+    const written = await this.write(ops);
+    this.take(written);
+    await this.finish(written.counts);
+    return this.result;
+  }
+
+  async applyApart(entry: Entry): Promise<ApplyResult> {
+    await this.lock([entry]);
+    const { merge } = this.plan([entry]);
+    const counts = new Counts();
+    for (const op of merge) {
+      await this.client.query('SAVEPOINT op');
+      try {
+        const written = await this.write({ direct: [], merge: [op] });
+        await this.client.query('RELEASE op');
+        this.take(written);
+        counts.merge(written.counts);
+      } catch (err) {
+        if (isTransient(err)) throw err;
+        await this.client.query('ROLLBACK TO op');
+        this.refuse(op, err as Error);
+      }
+    }
+    await this.finish(counts);
+    return this.result;
+  }
+
+  private refuse(op: Op, err: Error): void {
+    this.result.refused.push({
+      collection: op.version?.nsid ?? op.path.split('/')[0]!,
+      uri: op.uri,
+      rev: op.rev,
+      reason: `postgres-${sqlState(err) ?? 'error'}`,
+      detail: err.message,
+      json: JSON.stringify(op.version?.record ?? null).slice(0, 4096),
+    });
+  }
+
+  private async lock(entries: readonly Entry[]): Promise<void> {
+    this.before = await lockRepos(
+      this.client,
+      entries.map((entry) => entry.did),
+    );
+    this.repos = new Map(this.before);
+  }
+
+  private plan(entries: readonly Entry[]): { direct: Op[]; merge: Op[] } {
+    const direct = new Map<string, Op[]>();
+    const merge = new Map<string, Op[]>();
+    for (const entry of entries) {
+      const plan = planEntry(this.repos.get(entry.did)!, entry);
+      this.note(entry, plan);
+      this.repos.set(entry.did, plan.repo);
+      if (plan.ops.length === 0) continue;
+      const target = plan.direct && this.allowDirect ? direct : merge;
+      const ops = target.get(entry.did);
+      if (ops) ops.push(...plan.ops);
+      else target.set(entry.did, [...plan.ops]);
+    }
+    // Both kinds of one repo in one batch: the later must see what the earlier wrote.
+    for (const [did, ops] of merge) {
+      const before = direct.get(did);
+      if (before) ops.unshift(...before);
+      direct.delete(did);
+    }
+    return { direct: [...direct.values()].flat(), merge: [...merge.values()].flat() };
+  }
+
+  private note(entry: Entry, plan: ReturnType<typeof planEntry>): void {
+    const { result } = this;
+    result.refused.push(...entry.refused);
+    for (const reason of entry.drops) increment(result.drops, reason);
+    if (plan.dropped) increment(result.drops, plan.dropped, entry.ops.length);
+    if (plan.chain) increment(result.chain, plan.chain);
+    if (plan.repo.state === 'complete' && this.repos.get(entry.did)!.state !== 'complete') {
+      result.completed.push(entry.did);
+    }
+    if (plan.ops.length > 0) result[plan.direct ? 'direct' : 'merged']++;
+    if (entry.identity !== undefined) this.identities.push(entry.did);
+    const known = this.commits.get(entry.did);
+    if (plan.at && (!known || plan.at.rev > known.rev)) this.commits.set(entry.did, plan.at);
+  }
+
+  private write(ops: { direct: Op[]; merge: Op[] }): Promise<Written> {
+    const { backfillNotifications = false } = this.options;
+    return writeOps(this.client, ops, { backfillNotifications });
+  }
+
+  private take(written: Written): void {
+    const { result } = this;
+    result.written += written.written;
+    result.removed += written.removed;
+    result.unchanged += written.unchanged;
+    for (const [table, n] of written.rows) increment(result.rows, table, n);
+  }
+
+  /** Everything that belongs to repos as a whole, then the counts that repos share. */
+  private async finish(counts: Counts): Promise<void> {
+    const { client } = this;
+    const newcomers = [...this.repos.values()].filter((repo) => !repo.actor);
+    await addActors(client, newcomers, this.options.now);
+    for (const repo of newcomers) this.repos.set(repo.did, { ...repo, actor: true });
+    const changed = [...this.repos.values()].filter((repo) => repo !== this.before.get(repo.did));
+    const restated = changed.filter((repo) => repo.account !== this.before.get(repo.did)!.account);
+    await writeStatuses(client, restated);
+    await requestHandles(client, this.identities);
+    await writeSync(client, this.commits);
+    await saveRepos(client, changed);
+    await counts.write(client);
+  }
+}
+
+function emptyResult(): ApplyResult {
+  return {
+    rows: new Map(),
+    written: 0,
+    removed: 0,
+    unchanged: 0,
+    drops: new Map(),
+    refused: [],
+    chain: new Map(),
+    completed: [],
+    direct: 0,
+    merged: 0,
+  };
+}
+
+function increment(map: Map<string, number>, key: string, by = 1): void {
+  map.set(key, (map.get(key) ?? 0) + by);
+}

@@ -1,0 +1,151 @@
+/**
+ * Collections in which a creator has one row for each subject (like, repost,
+ * follow, block …). Of several records of one subject the earliest counts
+ * (createdAt, then URI); the others are kept in duplicate_record and take its
+ * place when it goes. So the rows depend on which records there are, never on
+ * the order in which they came.
+ */
+import type { Collection } from './collections/collection.ts';
+import type { Row } from './copy.ts';
+import type { Client } from './pool.ts';
+import { rowsOf, type Version } from './prepare.ts';
+import { cellOf } from './tables.ts';
+
+type Claim = NonNullable<Collection['claim']>;
+
+/** A record that wants its subject's row, or has it. */
+export interface Claimant {
+  uri: string;
+  cid: string;
+  createdAt: string;
+  indexedAt: string;
+  key: string;
+  /** null: the row is in the table already. */
+  row: Row | null;
+}
+
+export interface Settlement {
+  /** Rows for the claim's table. */
+  insert: Row[];
+  /** Rows for duplicate_record. */
+  duplicates: Row[];
+  /** Holders that lose their row to an earlier record: [the holder's URI, the winner's]. */
+  displaced: [uri: string, by: string][];
+}
+
+/** Decides for every subject who has the row. Pure. */
+export function settle(claimants: readonly Claimant[]): Settlement {
+  const byKey = new Map<string, Claimant[]>();
+  for (const claimant of claimants) {
+    const others = byKey.get(claimant.key);
+    if (others) others.push(claimant);
+    else byKey.set(claimant.key, [claimant]);
+  }
+  const out: Settlement = { insert: [], duplicates: [], displaced: [] };
+  for (const rivals of byKey.values()) {
+    const winner = rivals.reduce((a, b) => (isBefore(b, a) ? b : a));
+    if (winner.row !== null) out.insert.push(winner.row);
+    for (const rival of rivals) {
+      if (rival === winner) continue;
+      if (rival.row === null) out.displaced.push([rival.uri, winner.uri]);
+      out.duplicates.push([rival.uri, rival.cid, winner.uri, rival.indexedAt]);
+    }
+  }
+  return out;
+}
+
+function isBefore(a: Claimant, b: Claimant): boolean {
+  return a.createdAt < b.createdAt || (a.createdAt === b.createdAt && a.uri < b.uri);
+}
+
+/** The claim that a version makes, if its collection has claims and it has a row. */
+export function claimantOf({ table, columns }: Claim, version: Version): Claimant | null {
+  const row = version.rows.find(([name]) => name === table)?.[1];
+  if (!row) return null;
+  return {
+    uri: version.uri,
+    cid: version.cid,
+    createdAt: String(cellOf(table, row, 'createdAt')),
+    indexedAt: version.indexedAt,
+    key: columns.map((column) => cellOf(table, row, column)).join('\n'),
+    row,
+  };
+}
+
+/** Who has the rows that these claimants want. */
+export async function readHolders(
+  client: Client,
+  { table, columns: [a, b] }: Claim,
+  claimants: readonly Claimant[],
+): Promise<Claimant[]> {
+  if (claimants.length === 0) return [];
+  const keys = [...new Set(claimants.map((c) => c.key))].map((key) => key.split('\n'));
+  const { rows } = await client.query<Omit<Claimant, 'row'>>({
+    name: `holders ${table}`,
+    text: `SELECT h.uri, h.cid, h."createdAt", h."indexedAt", h."${a}" || chr(10) || h."${b}" AS key
+      FROM unnest($1::text[], $2::text[]) AS k(a, b) JOIN "${table}" h ON h."${a}" = k.a AND h."${b}" = k.b`,
+    values: [keys.map(([first]) => first), keys.map(([, second]) => second)],
+  });
+  return rows.map((row) => ({ ...row, row: null }));
+}
+
+const takeHeirs = {
+  name: 'heirs',
+  text: `DELETE FROM duplicate_record d USING record r
+    WHERE d."duplicateOf" = ANY($1) AND r.uri = d.uri
+    RETURNING d.uri, r.did, r.cid, r.rev, r.json, d."indexedAt"`,
+};
+
+interface HeirRow {
+  uri: string;
+  did: string;
+  cid: string;
+  rev: string;
+  json: string;
+  indexedAt: string;
+}
+
+/** Takes the duplicates of records that are gone out of duplicate_record: they claim now. */
+export async function claimHeirs(
+  client: Client,
+  collection: Collection,
+  gone: readonly string[],
+): Promise<Claimant[]> {
+  if (gone.length === 0) return [];
+  const { rows } = await client.query<HeirRow>({ ...takeHeirs, values: [gone] });
+  return rows.flatMap((row) => {
+    const version = {
+      ...row,
+      nsid: collection.nsid,
+      collection,
+      backfilled: true,
+      record: JSON.parse(row.json),
+    };
+    const claimant = claimantOf(collection.claim!, { ...version, rows: rowsOf(collection, version) });
+    return claimant ?? [];
+  });
+}
+
+const forget = {
+  name: 'duplicates delete',
+  text: 'DELETE FROM duplicate_record WHERE uri = ANY($1)',
+};
+
+/** Removed records are no longer anybody's duplicates. */
+export async function forgetDuplicates(client: Client, uris: readonly string[]): Promise<void> {
+  if (uris.length > 0) await client.query({ ...forget, values: [uris] });
+}
+
+const repoint = {
+  name: 'duplicates repoint',
+  text: `UPDATE duplicate_record d SET "duplicateOf" = k.winner
+    FROM unnest($1::text[], $2::text[]) AS k(loser, winner) WHERE d."duplicateOf" = k.loser`,
+};
+
+/** Duplicates of a holder that lost its row are duplicates of the winner. */
+export async function repointDuplicates(client: Client, displaced: Settlement['displaced']): Promise<void> {
+  if (displaced.length === 0) return;
+  await client.query({ ...repoint, values: [displaced.map(([uri]) => uri), displaced.map(([, by]) => by)] });
+}
+
+export const duplicateColumns = ['uri', 'cid', 'duplicateOf', 'indexedAt'];

@@ -1,0 +1,27 @@
+import { normalizeDatetimeAlways } from '@atproto/syntax';
+
+/** What normalising gives back as it is; days above 28 are left to the full check. */
+const normal = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$/;
+
+/**
+ * A `createdAt` as the AppView stores it: UTC, milliseconds, `Z`. A time without zone is UTC; what is no time at
+ * all, or outside the years 0 to 9999, is 1970.
+ */
+export function normalizeDate(text: string): string {
+  return normal.test(text) ? text : normalizeDatetimeAlways(text);
+}
+
+/** The earlier of two normalised times. */
+export function earlier(a: string, b: string): string {
+  return a < b ? a : b;
+}
+
+/**
+ * An event's `time` as `indexedAt`. A sender's clock that is ahead by more than a few minutes, or unreadable, must
+ * not reach rows that are sorted by it.
+ */
+export function indexedAt(time: string, now: number): string {
+  const ms = Date.parse(time);
+  const latest = now + 5 * 60_000;
+  return new Date(Number.isNaN(ms) || ms < 0 ? now : Math.min(ms, latest)).toISOString();
+}

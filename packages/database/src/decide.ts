@@ -1,0 +1,147 @@
+/** What an event does to the rows that are there. Pure: everything it depends on is passed in. */
+import { addCommit, addFetch, addSync, type Chain, type ChainOutcome } from './chain.ts';
+import type { AccountState, Entry, Op } from './prepare.ts';
+import { add, contains, covers, type Ranges } from './ranges.ts';
+
+export type RepoStateName = 'new' | 'fetching' | 'sent' | 'complete' | 'unavailable' | 'failed';
+
+/** A row of headwater.repo. */
+export interface Repo extends Chain {
+  did: string;
+  state: RepoStateName;
+  floor: string | null;
+  fetch: string | null;
+  parts: number | null;
+  partsDone: Ranges;
+  fresh: boolean;
+  fetchCommit: string | null;
+  fetchData: string | null;
+  liveRev: string | null;
+  gap: boolean;
+  gapReason: string | null;
+  account: AccountState | null;
+  actor: boolean;
+}
+
+/** What is known of one URI: a row's version, or a tombstone's rev with cid null. */
+export interface Held {
+  rev: string;
+  cid: string | null;
+}
+
+export interface EntryPlan {
+  repo: Repo;
+  /** What remains of the entry's operations under the repo's floor. */
+  ops: readonly Op[];
+  /** The rows of this entry can't be there yet: write without reading. */
+  direct: boolean;
+  dropped?: 'below-floor' | 'older-fetch';
+  chain?: ChainOutcome;
+  /** The commit that the repo now stands at, for actor_sync. */
+  at?: { rev: string; cid: string } | undefined;
+}
+
+/** Takes one entry up into its repo's state. */
+export function planEntry(before: Repo, entry: Entry): EntryPlan {
+  const repo = takeAccount(before, entry.account);
+  if (!entry.commit) return { repo, ops: [], direct: false };
+  return entry.live ? planLive(repo, entry, entry.commit) : planBackfill(repo, entry, entry.commit);
+}
+
+type Commit = NonNullable<Entry['commit']>;
+
+function planLive(before: Repo, entry: Entry, { rev, cid, sync, links }: Commit): EntryPlan {
+  const { chain, outcome } = sync
+    ? addSync(before, { rev, data: links.data })
+    : addCommit(before, { ...links, rev });
+  const repo: Repo = { ...before, ...chain };
+  if (outcome === 'broken' || (outcome === 'pending' && before.head !== null)) {
+    repo.gap = true;
+    repo.gapReason = before.gapReason === 'desync' || outcome === 'broken' ? 'desync' : 'gap';
+  } else if (chain.links.length === 0 && repo.gapReason !== 'desync') repo.gap = false;
+  if (sync) return { repo, ops: [], direct: false, chain: outcome };
+  if (repo.floor !== null && rev <= repo.floor) {
+    return { repo, ops: [], direct: false, chain: outcome, dropped: 'below-floor' };
+  }
+  if (repo.liveRev === null || rev > repo.liveRev) repo.liveRev = rev;
+  if (entry.ops.length > 0) repo.fresh = false;
+  return { repo, ops: entry.ops, direct: false, chain: outcome, at: { rev, cid } };
+}
+
+function planBackfill(before: Repo, entry: Entry, { rev, cid }: Commit): EntryPlan {
+  if (before.floor !== null && rev < before.floor) {
+    return { repo: before, ops: [], direct: false, dropped: 'older-fetch' };
+  }
+  const { part, end } = entry;
+  const current = part !== undefined && part.fetch === before.fetch && rev === before.floor;
+  if (!current) {
+    const fresh = before.fresh && entry.ops.length === 0;
+    return { repo: { ...before, fresh }, ops: entry.ops, direct: false };
+  }
+  const direct = before.fresh && part.fresh && !contains(before.partsDone, part.part);
+  const repo: Repo = { ...before, partsDone: add(before.partsDone, part.part) };
+  if (!direct && entry.ops.length > 0) repo.fresh = false;
+  if (end) Object.assign(repo, { parts: end.parts, fetchData: end.data, fetchCommit: cid });
+  const complete = isComplete(repo);
+  return {
+    repo: complete ? completed(repo) : repo,
+    ops: entry.ops,
+    direct,
+    at: complete && repo.fetchCommit ? { rev, cid: repo.fetchCommit } : undefined,
+  };
+}
+
+function isComplete(repo: Repo): boolean {
+  return repo.parts !== null && repo.state !== 'complete' && covers(repo.partsDone, repo.parts);
+}
+
+/** Every part of the fetch is applied: the history is known up to its rev. */
+function completed(repo: Repo): Repo {
+  const chain = addFetch(repo, repo.floor!, repo.fetchData);
+  const gap = chain.links.length > 0;
+  const broken = chain.links.some((link) => link.broken);
+  return { ...repo, ...chain, state: 'complete', gap, gapReason: gap ? (broken ? 'desync' : 'gap') : null };
+}
+
+/** The newest account event counts, whenever it arrives. Of two of one time the same one always wins. */
+function takeAccount(repo: Repo, account: AccountState | undefined): Repo {
+  if (!account) return repo;
+  const known = repo.account;
+  const newer =
+    !known || account.time > known.time || (account.time === known.time && rank(account) > rank(known));
+  return newer ? { ...repo, account } : repo;
+}
+
+function rank(account: AccountState): string {
+  return account.active ? '' : (account.status ?? 'unknown');
+}
+
+/** What the AppView should show: null for an active account. Any other text hides the account. */
+export function upstreamStatus(account: AccountState): string | null {
+  if (!account.active) return account.status ?? 'unknown';
+  return null;
+}
+
+/**
+ * Folds all operations on one URI into the one that decides, in whatever order they come.
+ *
+ * @returns the operation that took effect last, or null when all are contained in what is held
+ */
+export function fold(held: Held | null, ops: readonly Op[]): Op | null {
+  let last: Op | null = null;
+  let now = held;
+  for (const op of ops) {
+    if (!takesEffect(now, op)) continue;
+    last = op;
+    now = { rev: op.rev, cid: op.version?.cid ?? null };
+  }
+  return last;
+}
+
+function takesEffect(held: Held | null, op: Op): boolean {
+  const cid = op.version?.cid ?? null;
+  if (op.live) return held === null || held.rev < op.rev;
+  // A fetch states the version at its rev: only newer ones stand against it.
+  if (held === null) return cid !== null;
+  return held.rev <= op.rev && held.cid !== cid;
+}

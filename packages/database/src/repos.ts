@@ -1,0 +1,125 @@
+import type { Link } from './chain.ts';
+import type { Repo, RepoStateName } from './decide.ts';
+import type { Client } from './pool.ts';
+import { formatRanges, parseRanges } from './ranges.ts';
+
+interface RepoRow {
+  did: string;
+  state: RepoStateName;
+  floor: string | null;
+  fetch_id: string | null;
+  parts: number | null;
+  parts_done: string;
+  fresh: boolean;
+  fetch_commit: string | null;
+  fetch_data: string | null;
+  live_rev: string | null;
+  head: string | null;
+  head_data: string | null;
+  links: Link[] | null;
+  gap: boolean;
+  gap_reason: string | null;
+  account_status: string | null;
+  account_time: string | null;
+  actor: boolean;
+}
+
+const insertMissing = {
+  name: 'repo insert',
+  text: 'INSERT INTO headwater.repo (did) SELECT unnest($1::text[]) ON CONFLICT DO NOTHING',
+};
+
+const columns = `did, state, floor, fetch_id, parts, parts_done::text, fresh, fetch_commit, fetch_data, live_rev, head,
+  head_data, links, gap_at IS NOT NULL AS gap, gap_reason, account_status,
+  (extract(epoch FROM account_time) * 1000)::bigint::text AS account_time, actor`;
+
+const selectLocked = {
+  name: 'repo lock',
+  text: `SELECT ${columns} FROM headwater.repo WHERE did = ANY($1) ORDER BY did FOR NO KEY UPDATE`,
+};
+
+/**
+ * Takes the locks of repos, making their rows first where they are missing. Until the transaction ends nobody
+ * else changes rows of these repos. In the order of DIDs: transactions that want the same repos queue, never circle.
+ */
+export async function lockRepos(client: Client, dids: Iterable<string>): Promise<Map<string, Repo>> {
+  const sorted = [...new Set(dids)].sort();
+  if (sorted.length === 0) return new Map();
+  await client.query({ ...insertMissing, values: [sorted] });
+  const { rows } = await client.query<RepoRow>({ ...selectLocked, values: [sorted] });
+  return new Map(rows.map((row) => [row.did, fromRow(row)]));
+}
+
+function fromRow(row: RepoRow): Repo {
+  const account =
+    row.account_time === null
+      ? null
+      : {
+          active: row.account_status === null,
+          status: row.account_status,
+          time: Number(row.account_time),
+        };
+  return {
+    did: row.did,
+    state: row.state,
+    floor: row.floor,
+    fetch: row.fetch_id,
+    parts: row.parts,
+    partsDone: parseRanges(row.parts_done),
+    fresh: row.fresh,
+    fetchCommit: row.fetch_commit,
+    fetchData: row.fetch_data,
+    liveRev: row.live_rev,
+    head: row.head,
+    headData: row.head_data,
+    links: row.links ?? [],
+    gap: row.gap,
+    gapReason: row.gap_reason,
+    account,
+    actor: row.actor,
+  };
+}
+
+const updateRepos = {
+  name: 'repo update',
+  text: `UPDATE headwater.repo r SET
+      state = u.state, floor = u.floor, fetch_id = u.fetch_id, parts = u.parts,
+      parts_done = u.parts_done::int4multirange, fresh = u.fresh, fetch_commit = u.fetch_commit,
+      fetch_data = u.fetch_data, live_rev = u.live_rev, head = u.head, head_data = u.head_data,
+      links = u.links::jsonb, gap_at = CASE WHEN u.gap THEN coalesce(r.gap_at, now()) END,
+      gap_reason = u.gap_reason, asked_at = CASE WHEN u.gap THEN r.asked_at END,
+      account_status = u.account_status, account_time = to_timestamp(u.account_time / 1000.0),
+      actor = u.actor, updated_at = now()
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::bool[], $8::text[],
+      $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::bool[], $15::text[], $16::text[],
+      $17::float8[], $18::bool[])
+      AS u(did, state, floor, fetch_id, parts, parts_done, fresh, fetch_commit, fetch_data, live_rev, head, head_data,
+        links, gap, gap_reason, account_status, account_time, actor)
+    WHERE r.did = u.did`,
+};
+
+/** Writes back the state of repos whose locks are held. */
+export async function saveRepos(client: Client, repos: readonly Repo[]): Promise<void> {
+  if (repos.length === 0) return;
+  const values = [
+    repos.map((r) => r.did),
+    repos.map((r) => r.state),
+    repos.map((r) => r.floor),
+    repos.map((r) => r.fetch),
+    repos.map((r) => r.parts),
+    repos.map((r) => formatRanges(r.partsDone)),
+    repos.map((r) => r.fresh),
+    repos.map((r) => r.fetchCommit),
+    repos.map((r) => r.fetchData),
+    repos.map((r) => r.liveRev),
+    repos.map((r) => r.head),
+    repos.map((r) => r.headData),
+    repos.map((r) => (r.links.length > 0 ? JSON.stringify(r.links) : null)),
+    repos.map((r) => r.gap),
+    repos.map((r) => r.gapReason),
+    repos.map((r) => (r.account && !r.account.active ? (r.account.status ?? 'unknown') : null)),
+    repos.map((r) => r.account?.time ?? null),
+    repos.map((r) => r.actor),
+  ];
+  await client.query({ ...updateRepos, values });
+}
