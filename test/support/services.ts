@@ -1,0 +1,132 @@
+import { fileURLToPath } from 'node:url';
+import { type Child, freePort, spawnChild } from '@headwater/local';
+import { connect, keysOf } from '@headwater/streams';
+import { until } from './wait.ts';
+
+export type ServiceName = 'ingester' | 'repo-backfiller' | 'indexer';
+
+/** A service as operators run it: a process, its settings in the environment. */
+export interface RunningService extends AsyncDisposable {
+  readonly name: ServiceName;
+  readonly child: Child;
+  /** Value of a metric, summed over its labels; `labels` narrows it, as `{ reason: 'truncated' }`. */
+  metric(name: string, labels?: Record<string, string>): Promise<number>;
+  /** Orderly end. @throws when it does not end with code 0 */
+  stop(): Promise<void>;
+  /** SIGKILL. */
+  kill(): Promise<void>;
+}
+
+export interface Place {
+  redisUrl: string;
+  databaseUrl: string;
+  /** Base URL of the PLC directory. */
+  plcUrl: string;
+  /** Further settings. */
+  env?: Record<string, string>;
+}
+
+/** Settings that suit a network on loopback: nobody there needs to be spared. */
+const SETTINGS = {
+  HEADWATER_ALLOW_PRIVATE_ADDRESSES: 'true',
+  INGESTER_LABELER_HOSTS: ',',
+  INGESTER_BATCH_TIMEOUT_MS: '50',
+  BACKFILLER_HOST_REQUESTS_PER_SECOND: '1000',
+  BACKFILLER_HOST_CONCURRENCY: '10',
+  LOG_LEVEL: 'info',
+};
+
+/** Starts a service and waits until it says that it is ready. */
+export async function startService(name: ServiceName, place: Place): Promise<RunningService> {
+  const port = await freePort();
+  const { PATH, TMPDIR } = process.env;
+  const env = {
+    ...{ PATH, TMPDIR, ...SETTINGS, ...place.env },
+    REDIS_URL: place.redisUrl,
+    DATABASE_URL: place.databaseUrl,
+    PLC_URL: place.plcUrl,
+    METRICS_PORT: `${port}`,
+  };
+  const main = fileURLToPath(new URL(`../../services/${name}/src/main.ts`, import.meta.url));
+  const child = spawnChild(process.execPath, [main], { env });
+  const service = new Running(name, child, `http://127.0.0.1:${port}`);
+  await service.ready();
+  return service;
+}
+
+class Running implements RunningService {
+  readonly name: ServiceName;
+  readonly child: Child;
+  private readonly url: string;
+
+  constructor(name: ServiceName, child: Child, url: string) {
+    this.name = name;
+    this.child = child;
+    this.url = url;
+  }
+
+  async ready(): Promise<void> {
+    const say = () => `${this.name} ready\n${this.child.output}`;
+    await until(say, async () => {
+      if (!this.child.running) throw new Error(`${this.name} ended at its start\n${this.child.output}`);
+      return fetch(`${this.url}/readyz`).then(
+        (response) => response.ok,
+        () => false,
+      );
+    });
+  }
+
+  async metric(name: string, labels: Record<string, string> = {}): Promise<number> {
+    const text = await (await fetch(`${this.url}/metrics`)).text();
+    const wanted = Object.entries(labels).map(([label, value]) => `${label}="${value}"`);
+    const lines = text
+      .split('\n')
+      .filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
+    const found = lines.filter((line) => wanted.every((label) => line.includes(label)));
+    return found.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+  }
+
+  async stop(): Promise<void> {
+    if (!this.child.running) return;
+    await this.child.stop('SIGTERM');
+    const { code, signal } = await this.child.exited;
+    if (code !== 0) throw new Error(`${this.name} ended with ${code ?? signal}\n${this.child.output}`);
+  }
+
+  async kill(): Promise<void> {
+    await this.child.stop('SIGKILL');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.child.stop('SIGTERM', 10_000);
+  }
+}
+
+const STREAMS = ['repo_backfill', 'repo_backfill:urgent', 'firehose_backfill', 'firehose_live', 'label_live'];
+
+/**
+ * Waits until every stream is empty, nothing is pending or parked, and `also` holds.
+ * (Entries that are done are deleted, so an empty stream has nothing pending.)
+ */
+export async function untilDrained(
+  redisUrl: string,
+  also: () => boolean | Promise<boolean> = () => true,
+  ms = 120_000,
+): Promise<void> {
+  const redis = connect(redisUrl, { name: 'test' });
+  const waiting = async () => {
+    const lengths = await Promise.all(
+      STREAMS.map(async (stream) => {
+        const keys = keysOf(redis, stream);
+        return [stream, (await redis.xlen(keys.stream)) + (await redis.zcard(keys.later))] as const;
+      }),
+    );
+    return lengths.filter(([, length]) => length > 0);
+  };
+  try {
+    const say = async () => `streams drained; waiting: ${JSON.stringify(await waiting())}`;
+    await until(say, async () => (await also()) && (await waiting()).length === 0, ms);
+  } finally {
+    redis.disconnect();
+  }
+}
