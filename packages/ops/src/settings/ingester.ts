@@ -1,4 +1,4 @@
-import { int, list, oneOf } from './declare.ts';
+import { bytes, int, list, oneOf } from './declare.ts';
 
 /** services/ingester. */
 export const ingester = {
@@ -24,6 +24,10 @@ export const ingester = {
     default: 1_000_000,
     min: 1,
   }),
+  highWaterBytes: bytes('INGESTER_HIGH_WATER_BYTES', 'Bytes in a stream above which its producers wait.', {
+    default: 1024 * 2 ** 20,
+    defaultText: '1GiB',
+  }),
   batchSize: int('INGESTER_BATCH_SIZE', 'Live entries written to Redis at once, at most.', {
     default: 500,
     min: 1,
@@ -46,9 +50,24 @@ export const ingester = {
   dids: list('INGESTER_DIDS', 'Only these repos, comma separated; nothing is enumerated then.', {
     default: [],
   }),
+  listCollections: list(
+    'INGESTER_COLLECTIONS',
+    'Enumerate only repos that have a record of one of these collections (whole NSIDs, comma separated), where the relay knows listReposByCollection. Empty: all repos. What is kept of a repo says INDEXER_COLLECTIONS.',
+    {
+      default: [],
+    },
+  ),
+  leaseMs: int(
+    'INGESTER_LEASE_MS',
+    'How long a copy that died keeps the others from reading its hosts, in milliseconds.',
+    {
+      default: 10_000,
+      min: 100,
+    },
+  ),
   idleMs: int(
     'INGESTER_IDLE_MS',
-    'A subscription without data for this long is dead and is opened again, in milliseconds.',
+    'A subscription to a relay without data for this long is dead and is opened again, in milliseconds; to a labeler ten times as long.',
     {
       default: 60_000,
       min: 100,

@@ -1,0 +1,165 @@
+import { encodeRepoJob, type RepoJob } from '@headwater/events';
+import { type Logger, sleep } from '@headwater/ops';
+import { type Producer, type Redis, readCursor } from '@headwater/streams';
+import type { ListedRepo, RepoPage } from '@headwater/xrpc';
+import { type HostKeys, hostKeys } from './keys.ts';
+import { LoopDetector, LoopingCursorError } from './loop-detector.ts';
+import type { IngesterMetrics } from './metrics.ts';
+import { EnumerationStuckError, type PageRead, PageReader } from './page-reader.ts';
+import type { SkippedRange } from './skip.ts';
+
+/** The cursor's value when an enumeration has come to its end. */
+export const enumerationDone = '!ingester-done';
+const mostSkipsKept = 10_000;
+
+export interface EnumerationOptions {
+  redis: Redis;
+  producer: Producer;
+  /** The name of this enumeration in keys: the host, or `HOST/COLLECTION`. */
+  name: string;
+  /** The host's name in the entries. */
+  host: string;
+  /** One page. @throws XrpcError */
+  read: (cursor: string | undefined, limit: number, signal: AbortSignal) => Promise<RepoPage>;
+  /** Pause before a finished enumeration looks for new repos, in milliseconds. */
+  relistMs: number;
+  pause?: { baseMs: number; maxMs: number };
+  log: Logger;
+  metrics: IngesterMetrics;
+}
+
+/**
+ * Lists a host's repos into `repo_backfill`, again and again.
+ *
+ *     look ──page──► look ──last page──► done ──relistMs──► look from the last real cursor
+ *      └── stuck or looping ──relistMs──► look from where it stopped
+ *
+ * A page and the cursor after it are one step in Redis, so a crash repeats a
+ * page at most and loses none. A new look goes on from the last cursor before
+ * the end, so that it finds new accounts without listing the network again;
+ * where something was missed on the live side (`relist`) it starts afresh.
+ */
+export class Enumeration {
+  readonly #options: EnumerationOptions;
+  readonly #keys: HostKeys;
+  readonly #reader: PageReader;
+  /** The last page of the look before, which a host without a cursor at its end repeats. */
+  #repeated = new Set<string>();
+
+  constructor(options: EnumerationOptions) {
+    const { redis, producer, name, read, log, metrics, pause } = options;
+    this.#options = options;
+    this.#keys = hostKeys(redis, producer.stream, name);
+    const onError = (err: { kind: string }) => metrics.listingError(err.kind);
+    this.#reader = new PageReader({ read, log, onError, ...pause });
+  }
+
+  /** Runs until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { name, log, metrics, relistMs } = this.#options;
+    while (!signal.aborted) {
+      metrics.listing(name, 'listing');
+      try {
+        const repos = await this.#look(signal);
+        log.info({ enumeration: name, repos }, 'the enumeration is at its end');
+        metrics.listing(name, 'done');
+      } catch (err) {
+        if (signal.aborted) throw err;
+        await this.#note(err, signal);
+        metrics.listing(name, 'stuck');
+      }
+      await sleep(relistMs, signal);
+    }
+  }
+
+  /** One way from the present cursor to the end; returns how many repos it listed. */
+  async #look(signal: AbortSignal): Promise<number> {
+    const { cursor: from, afresh } = await this.#start();
+    const loops = new LoopDetector(this.#options.host, from);
+    let cursor = from;
+    let listed = 0;
+    for (let first = true; ; first = false) {
+      const read = await this.#reader.next(cursor, signal);
+      const next = read.page.cursor;
+      if (next !== undefined) loops.next(next);
+      await this.#write(read, first && afresh, signal);
+      listed += read.page.repos.length;
+      if (next === undefined) return listed;
+      cursor = next;
+    }
+  }
+
+  async #start(): Promise<{ cursor: string | undefined; afresh: boolean }> {
+    const { redis, producer, name } = this.#options;
+    if ((await redis.exists(this.#keys.relist)) === 1) {
+      this.#repeated.clear();
+      return { cursor: undefined, afresh: true };
+    }
+    const cursor = await readCursor(redis, producer.stream, name);
+    const from = cursor === enumerationDone ? await redis.get(this.#keys.resume) : cursor;
+    return { cursor: from ?? undefined, afresh: false };
+  }
+
+  async #write({ page, cursor, skipped }: PageRead, afresh: boolean, signal: AbortSignal): Promise<void> {
+    const { producer, name, metrics } = this.#options;
+    const last = page.cursor === undefined;
+    const repos = page.repos.filter((repo) => !this.#repeated.has(identify(repo)));
+    await producer.append(
+      repos.map((repo) => this.#job(repo)),
+      {
+        signal,
+        cursor: { host: name, value: page.cursor ?? enumerationDone },
+        extra: (step) => {
+          if (last && cursor !== undefined) step.set(this.#keys.resume, cursor);
+          if (afresh) step.del(this.#keys.relist);
+          if (skipped) this.#keep(step, skipped);
+        },
+      },
+    );
+    this.#repeated = new Set(last ? page.repos.map(identify) : []);
+    metrics.page(page.repos.length, page.repos.filter((repo) => !repo.active).length, page.unusable);
+    if (skipped) this.#logSkip(skipped);
+  }
+
+  #job({ did, rev, active, status }: ListedRepo) {
+    const job: RepoJob = { did, host: this.#options.host, rev, active };
+    return encodeRepoJob(status === undefined ? job : { ...job, status });
+  }
+
+  #keep(
+    step: { call(name: string, key: string, ...args: (string | number)[]): unknown },
+    range: SkippedRange,
+  ) {
+    step.call('RPUSH', this.#keys.skipped, JSON.stringify(range));
+    step.call('LTRIM', this.#keys.skipped, -mostSkipsKept, -1);
+  }
+
+  #logSkip(range: SkippedRange): void {
+    this.#options.metrics.skip();
+    this.#options.log.error(
+      { enumeration: this.#options.name, range },
+      'left out a range of the enumeration',
+    );
+  }
+
+  /** What ends a look early is written down; the next look starts where this one stopped. */
+  async #note(err: unknown, signal: AbortSignal): Promise<void> {
+    const { log, metrics, name, producer, redis } = this.#options;
+    if (err instanceof LoopingCursorError) {
+      metrics.loop();
+      log.error({ enumeration: name, err }, 'the cursors come round again; the look ends here');
+    } else if (err instanceof EnumerationStuckError) {
+      const before = await redis.lindex(this.#keys.skipped, -1);
+      const known = before === null ? undefined : (JSON.parse(before) as SkippedRange);
+      if (known && known.to === undefined && known.from === err.range.from) return;
+      await producer.append([], { signal, extra: (step) => this.#keep(step, err.range) });
+      this.#logSkip(err.range);
+    } else {
+      throw err;
+    }
+  }
+}
+
+function identify({ did, rev, active, status }: ListedRepo): string {
+  return `${did} ${rev} ${active} ${status ?? ''}`;
+}

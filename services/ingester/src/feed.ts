@@ -1,0 +1,46 @@
+import type { RepoJob } from '@headwater/events';
+import type { Fields } from '@headwater/streams';
+
+/** What one frame comes to. A frame always ends in exactly one of: an entry, a counted drop, a notice, a fault. */
+export interface Outcome {
+  /** Type of the event, for the count. */
+  type: string;
+  seq?: number | undefined;
+  /** Time of the event as its source states it. */
+  time?: string | undefined;
+  entry?: Fields;
+  /** Why there is no entry, or not all of one. */
+  drop?: string;
+  /** The frame is kept among the dead letters, with this error. */
+  dead?: Error;
+  /** A repo that is out of step and has to be fetched. */
+  repair?: RepoJob;
+  /** A DID whose document has changed. */
+  identity?: string;
+  /** `#info`: the host has something to say. */
+  notice?: { name: string; message: string | undefined };
+  /** An error frame: the host is about to close the connection. */
+  fault?: { error: string; message: string | undefined };
+}
+
+/** The host sent an error frame; the connection is over. */
+export class FeedFaultError extends Error {
+  override name = 'FeedFaultError';
+  /** `FutureCursor`, `ConsumerTooSlow`, … */
+  fault: string;
+  constructor(fault: string, message: string | undefined) {
+    super(`the host says ${fault}${message ? `: ${message}` : ''}`);
+    this.fault = fault;
+  }
+}
+
+/** A time that a host states, kept as it is if it is one, else now. */
+export function stated(time: string, now = Date.now()): string {
+  const good = time.length <= 40 && /^\d{4}-\d\d-\d\dT/.test(time) && !Number.isNaN(Date.parse(time));
+  return good ? time : new Date(now).toISOString();
+}
+
+/** Whether a text has the form of a DID (its specification, without its method's rules). */
+export function isDid(text: string): boolean {
+  return text.length <= 2048 && /^did:[a-z]+:[a-zA-Z0-9._:%-]*[a-zA-Z0-9._-]$/.test(text);
+}

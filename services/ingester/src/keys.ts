@@ -1,0 +1,28 @@
+import { keysOf, type Redis } from '@headwater/streams';
+
+/** The ingester's own keys beside a stream, for one host; all in the stream's slot. */
+export interface HostKeys {
+  /** How far the host is read. */
+  cursor: string;
+  /** Who reads it. */
+  lease: string;
+  /** The last cursor before the end of an enumeration: where the next look goes on. */
+  resume: string;
+  /** Set by whoever finds that events were missed: the next look starts from the beginning. */
+  relist: string;
+  /** List of ranges that the enumeration had to skip, as JSON. */
+  skipped: string;
+}
+
+/** @param host the name as in the settings (hostKey) */
+export function hostKeys(redis: Redis, stream: string, host: string): HostKeys {
+  const keys = keysOf(redis, stream);
+  const base = keys.dead.slice(0, -':dead'.length);
+  return {
+    cursor: keys.cursor(host),
+    lease: `${base}:lease:${host}`,
+    resume: `${base}:resume:${host}`,
+    relist: `${base}:relist:${host}`,
+    skipped: `${base}:skipped:${host}`,
+  };
+}

@@ -1,0 +1,40 @@
+import { socketUrl, subscribe, type XrpcClient } from '@headwater/xrpc';
+import { type FollowOptions, follow } from './follow.ts';
+import { Intake, type IntakeOptions } from './intake.ts';
+import { translateLabelFrame } from './label-entries.ts';
+import type { Labeler } from './labeler.ts';
+
+export interface LabelsOptions extends Omit<IntakeOptions, 'feed' | 'translate' | 'onIdentity'> {
+  labeler: Labeler;
+  client: XrpcClient;
+  idleMs: number;
+  batch: FollowOptions['batch'];
+  pause?: FollowOptions['pause'];
+}
+
+/**
+ * Follows one labeler's subscribeLabels into `label_live` until the signal
+ * aborts. Without a cursor it begins at the labeler's first label: labels are
+ * in force until they are taken back, however old.
+ */
+export async function followLabels(options: LabelsOptions, signal: AbortSignal): Promise<void> {
+  const { labeler, client, idleMs } = options;
+  const intake = new Intake({
+    ...options,
+    feed: 'labels',
+    translate: async (frames) => frames.map((frame) => translateLabelFrame(frame, labeler.did)),
+  });
+  await intake.load();
+  await follow({
+    ...options,
+    feed: 'labels',
+    signal,
+    open: (until, onOpen) => {
+      const query = { cursor: String(intake.cursor ?? 0) };
+      const url = socketUrl(labeler.address, 'com.atproto.label.subscribeLabels', query);
+      return subscribe(client, url, { signal: until, onOpen, idleMs, trusted: labeler.trusted });
+    },
+    write: (frames, until) => intake.write(frames, until),
+    onEnd: (err) => intake.onConnectError(err),
+  });
+}

@@ -1,0 +1,139 @@
+import { randomUUID } from 'node:crypto';
+import { type Logger, sleep } from '@headwater/ops';
+import { type Redis, Script } from '@headwater/streams';
+
+/** The lease ran out or another copy has it: stop writing. */
+export class LeaseLostError extends Error {
+  override name = 'LeaseLostError';
+  key: string;
+  constructor(key: string, why: string) {
+    super(`the lease ${key} is lost: ${why}`);
+    this.key = key;
+  }
+}
+
+export interface LeaseOptions {
+  redis: Redis;
+  key: string;
+  /** How long a copy that died keeps the others waiting, in milliseconds. */
+  ttlMs: number;
+  signal: AbortSignal;
+  log: Logger;
+  onHeld?: (held: boolean) => void;
+}
+
+const renewScript = new Script(
+  `if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+   return redis.call('PEXPIRE', KEYS[1], ARGV[2])`,
+);
+const releaseScript = new Script(
+  `if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+   return redis.call('DEL', KEYS[1])`,
+);
+
+/**
+ * Runs a task in one copy of the service at a time.
+ *
+ *     waiting ──SET NX──► held ──renewed every third of the ttl──► held
+ *        ▲                  │ the ttl has passed since the last renewal was
+ *        └───── lost ◄──────┘ sent, or another copy's token is there
+ *
+ * What the lease is for: economy, not safety. The holder's signal aborts
+ * before the key can expire (measured from when the renewal was sent, with a
+ * tenth to spare), and a producer looks at that signal before it writes. Only a
+ * process frozen between that look and Redis could still write, and what it
+ * would write is a batch with the cursor that covers it: a replay, which all
+ * readers bear, and a cursor that is too low, which costs one more replay.
+ *
+ * @throws what the task throws, except a LeaseLostError: then it waits again
+ */
+export async function underLease(
+  options: LeaseOptions,
+  task: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const { signal, log, key, onHeld } = options;
+  while (!signal.aborted) {
+    await using lease = await acquire(options);
+    if (lease === undefined) return;
+    log.info({ lease: key }, 'holds the lease');
+    onHeld?.(true);
+    try {
+      await task(lease.signal);
+      return;
+    } catch (err) {
+      if (!(lease.signal.reason instanceof LeaseLostError) || signal.aborted) throw err;
+      log.warn({ lease: key, err: lease.signal.reason }, 'lost the lease');
+    } finally {
+      onHeld?.(false);
+    }
+  }
+}
+
+/** Waits for the lease; undefined when the signal aborts first. */
+async function acquire(options: LeaseOptions): Promise<HeldLease | undefined> {
+  const { redis, key, ttlMs, signal } = options;
+  const token = randomUUID();
+  while (!signal.aborted) {
+    const sentAt = performance.now();
+    const taken = await redis.set(key, token, 'PX', ttlMs, 'NX');
+    if (taken === 'OK') return new HeldLease(options, token, sentAt);
+    await sleep(ttlMs / 4 + (Math.random() * ttlMs) / 8, signal);
+  }
+  return undefined;
+}
+
+class HeldLease implements AsyncDisposable {
+  readonly #options: LeaseOptions;
+  readonly #token: string;
+  readonly #lost = new AbortController();
+  readonly #released = new AbortController();
+  readonly #renewing: Promise<void>;
+  #expiry: NodeJS.Timeout | undefined;
+
+  constructor(options: LeaseOptions, token: string, sentAt: number) {
+    this.#options = options;
+    this.#token = token;
+    this.#validSince(sentAt);
+    this.#renewing = this.#renew();
+  }
+
+  /** Aborts when the lease is lost, or by the caller's signal. */
+  get signal(): AbortSignal {
+    return AbortSignal.any([this.#options.signal, this.#lost.signal]);
+  }
+
+  async #renew(): Promise<void> {
+    const { redis, key, ttlMs } = this.#options;
+    const ended = AbortSignal.any([this.#released.signal, this.#lost.signal]);
+    for (;;) {
+      await sleep(ttlMs / 3, ended);
+      if (ended.aborted) return;
+      const sentAt = performance.now();
+      const renewed = await renewScript.run(redis, [key], [this.#token, ttlMs]).catch(() => undefined);
+      if (renewed === 1) this.#validSince(sentAt);
+      else if (renewed === 0) this.#lose('another copy has it');
+    }
+  }
+
+  #validSince(sentAt: number): void {
+    clearTimeout(this.#expiry);
+    if (this.#lost.signal.aborted) return;
+    const leftMs = sentAt + this.#options.ttlMs * 0.9 - performance.now();
+    this.#expiry = setTimeout(() => this.#lose('it could not be renewed in time'), Math.max(0, leftMs));
+  }
+
+  #lose(why: string): void {
+    this.#lost.abort(new LeaseLostError(this.#options.key, why));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#released.abort();
+    clearTimeout(this.#expiry);
+    if (this.#lost.signal.aborted) return;
+    // Not waited for when Redis is away: the lease then ends by itself.
+    const { redis, key } = this.#options;
+    const release = releaseScript.run(redis, [key], [this.#token]).catch(() => {});
+    await Promise.race([release, sleep(1000)]);
+    await Promise.race([this.#renewing, sleep(100)]);
+  }
+}

@@ -1,0 +1,4 @@
+import { runService } from '@headwater/ops';
+import { runIngester } from './service.ts';
+
+await runService('ingester', (context) => runIngester(context));

@@ -1,0 +1,165 @@
+import type { Metrics } from '@headwater/ops';
+import { noMetrics, type StreamMetrics } from '@headwater/streams';
+
+/** Which subscription a figure is about; several hosts of one kind are summed, or the worst of them is shown. */
+export type Feed = 'firehose' | 'labels';
+
+/** What an enumeration does at the moment. */
+export type ListingState = 'standby' | 'listing' | 'done' | 'stuck';
+
+/** Everything that the ingester counts. */
+export interface IngesterMetrics {
+  event(feed: Feed, type: string): void;
+  drop(feed: Feed, reason: string): void;
+  reconnect(feed: Feed, reason: string): void;
+  repair(reason: string): void;
+  /** A batch is durable up to `seq`; `time` is that of its last event. */
+  progress(feed: Feed, host: string, seq: number, time: string | undefined): void;
+  connected(feed: Feed, host: string, open: boolean): void;
+  page(repos: number, inactive: number, unusable: number): void;
+  listingError(kind: string): void;
+  skip(): void;
+  loop(): void;
+  listing(name: string, state: ListingState): void;
+  /** This copy of the service runs the task, or stands by. */
+  held(task: string, held: boolean): void;
+  /** By task: true, or what is missing. A task that stands by is ready. */
+  ready(): Record<string, true | string>;
+}
+
+/** Registers the metrics once a process. */
+export function ingesterMetrics(metrics: Metrics): IngesterMetrics {
+  const held = new Map<string, boolean>();
+  metrics.gauge('ingester_tasks_held', 'Tasks that this copy runs; the others it stands by for.', [], {
+    collect() {
+      this.set([...held.values()].filter(Boolean).length);
+    },
+  });
+  const feeds = feedMetrics(metrics);
+  return {
+    ...feeds,
+    ...listingMetrics(metrics),
+    held: (task, is) => void held.set(task, is),
+    ready: () => feeds.openFeeds((task) => held.get(task) === true),
+  };
+}
+
+/** What the producers of this service do, under the names that all services have for it. */
+export function streamMetrics(metrics: Metrics): StreamMetrics {
+  const entries = metrics.counter('stream_appended_entries_total', 'Entries written to a stream.', [
+    'stream',
+  ]);
+  const bytes = metrics.counter('stream_appended_bytes_total', 'Bytes written to a stream.', ['stream']);
+  const waits = metrics.counter(
+    'stream_append_wait_seconds_total',
+    'Time that producers waited before they could write, by what held them back.',
+    ['stream', 'pressure'],
+  );
+  return {
+    ...noMetrics,
+    appended(stream, count, size) {
+      entries.inc({ stream }, count);
+      bytes.inc({ stream }, size);
+    },
+    waited: (stream, pressure, seconds) => waits.inc({ stream, pressure }, seconds),
+  };
+}
+
+function feedMetrics(metrics: Metrics) {
+  const events = metrics.counter('ingester_events_total', 'Events received, by type.', ['feed', 'type']);
+  const drops = metrics.counter('ingester_drops_total', 'Frames, commits and labels left out, by reason.', [
+    'feed',
+    'reason',
+  ]);
+  const reconnects = metrics.counter('ingester_reconnects_total', 'Subscriptions opened again, by cause.', [
+    'feed',
+    'reason',
+  ]);
+  const repairs = metrics.counter('ingester_repairs_total', 'Repos sent to be fetched again, by reason.', [
+    'reason',
+  ]);
+  const seqs = byFeed();
+  const times = byFeed();
+  const open = byFeed();
+  metrics.gauge('ingester_last_seq', 'Highest sequence number that is durable.', ['feed'], {
+    collect: show(seqs, Math.max),
+  });
+  metrics.gauge(
+    'ingester_last_event_timestamp_seconds',
+    'Time of the last event of the host that is furthest behind.',
+    ['feed'],
+    {
+      collect: show(times, Math.min),
+    },
+  );
+  metrics.gauge('ingester_connected', 'Subscriptions that are open.', ['feed'], {
+    collect: show(open, (...all) => all.reduce((a, b) => a + b, 0)),
+  });
+  return {
+    event: (feed: Feed, type: string) => events.inc({ feed, type }),
+    drop: (feed: Feed, reason: string) => drops.inc({ feed, reason }),
+    reconnect: (feed: Feed, reason: string) => reconnects.inc({ feed, reason }),
+    repair: (reason: string) => repairs.inc({ reason }),
+    progress(feed: Feed, host: string, seq: number, time: string | undefined) {
+      seqs[feed].set(host, seq);
+      const seconds = Date.parse(time ?? '') / 1000;
+      if (!Number.isNaN(seconds)) times[feed].set(host, seconds);
+    },
+    connected: (feed: Feed, host: string, is: boolean) => void open[feed].set(host, is ? 1 : 0),
+    openFeeds(isHeld: (task: string) => boolean) {
+      const all = (['firehose', 'labels'] as const).flatMap((feed) =>
+        [...open[feed]].map(([host, is]) => [`${feed} ${host}`, is === 1] as const),
+      );
+      const held = all.filter(([task]) => isHeld(task));
+      return Object.fromEntries(held.map(([task, is]) => [task, is ? (true as const) : 'not connected']));
+    },
+  };
+}
+
+function listingMetrics(metrics: Metrics) {
+  const pages = metrics.counter('ingester_list_pages_total', 'Pages of repos read.');
+  const repos = metrics.counter('ingester_listed_repos_total', 'Repos listed.', ['state']);
+  const errors = metrics.counter('ingester_list_errors_total', 'Failed requests for a page, by kind.', [
+    'kind',
+  ]);
+  const skips = metrics.counter(
+    'ingester_list_skips_total',
+    'Ranges of an enumeration that had to be left out.',
+  );
+  const loops = metrics.counter(
+    'ingester_list_loops_total',
+    'Enumerations ended because their cursors came round.',
+  );
+  const states = new Map<string, ListingState>();
+  metrics.gauge('ingester_enumerations', 'Hosts by the state of their enumeration.', ['state'], {
+    collect() {
+      this.reset();
+      for (const state of states.values()) this.inc({ state });
+    },
+  });
+  return {
+    page(all: number, inactive: number, unusable: number) {
+      pages.inc();
+      repos.inc({ state: 'active' }, all - inactive);
+      repos.inc({ state: 'inactive' }, inactive);
+      repos.inc({ state: 'unusable' }, unusable);
+    },
+    listingError: (kind: string) => errors.inc({ kind }),
+    skip: () => skips.inc(),
+    loop: () => loops.inc(),
+    listing: (name: string, state: ListingState) => void states.set(name, state),
+  };
+}
+
+function byFeed(): Record<Feed, Map<string, number>> {
+  return { firehose: new Map(), labels: new Map() };
+}
+
+/** Shows one figure a feed, made from those of its hosts; nothing where there is none yet. */
+function show(values: Record<Feed, Map<string, number>>, merge: (...all: number[]) => number) {
+  return function (this: { set(labels: { feed: string }, value: number): void }) {
+    for (const [feed, hosts] of Object.entries(values)) {
+      if (hosts.size > 0) this.set({ feed }, merge(...hosts.values()));
+    }
+  };
+}
