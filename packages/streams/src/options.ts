@@ -67,6 +67,8 @@ export interface ConsumeOptions<T> {
   maxAttempts?: number;
   /** Pauses between the tries of one entry, and of a batch after a TransientError. */
   retryMs?: { base: number; max: number };
+  /** A longer pause of one entry is spent in Redis, like `later`: it takes no room here and outlives the process. */
+  parkAboveMs?: number;
   /** Entries that their consumer has not touched for so long are taken over. */
   claimIdleMs?: number;
   /** Consumers that are silent for so long and hold nothing are removed from the group. */
@@ -98,6 +100,7 @@ export function withDefaults<T>(options: ConsumeOptions<T>): Settings<T> {
     maxBytes: 128 * 2 ** 20,
     maxAttempts: 5,
     retryMs: { base: 1000, max: 60_000 },
+    parkAboveMs: 2000,
     claimIdleMs: 60_000,
     forgetConsumerMs: 600_000,
     drainMs: 10_000,

@@ -146,12 +146,13 @@ export class Settler<T> {
 
   /** Counts a failed try of one entry; it is tried again after a pause or goes to the dead letters. */
   async #failed(entry: Held<T>, err: unknown, afterMs?: number): Promise<void> {
-    const { maxAttempts, retryMs, log } = this.#settings;
+    const { maxAttempts, retryMs, parkAboveMs, log } = this.#settings;
     if (!(await this.#endings.failed(entry))) return;
     const { stream, id, attempts } = entry;
     if (attempts >= maxAttempts) return await this.#endings.bury(entry, reasonOf(err, 'failed'), err);
     const pauseMs = afterMs ?? backoff(attempts, { baseMs: retryMs.base, maxMs: retryMs.max });
     log.warn({ stream, id, err, attempts, pauseMs }, 'an entry failed');
+    if (pauseMs > parkAboveMs) return await this.#endings.park(entry, 'retry', pauseMs);
     entry.alone = true;
     entry.writing = false;
     if (this.#soft.aborted) return;
