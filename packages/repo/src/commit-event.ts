@@ -24,6 +24,8 @@ export interface CommitOp {
   cid: string | null;
   /** CID of the record before; null for a create, undefined where a legacy producer omits it. */
   prev: string | null | undefined;
+  /** The digest in `prev`. */
+  prevDigest: Uint8Array | undefined;
   /**
    * The record as lexicon JSON text.
    *
@@ -45,10 +47,12 @@ export interface SignedState {
 }
 
 export interface CommitEvent extends SignedState {
+  /** Number of the frame at its source. */
+  seq: number;
   /** rev of the commit before, as stated; null for a first commit. */
   since: string | null;
-  /** Root of the tree before, as stated; undefined where a legacy producer omits it. */
-  prevData: string | null | undefined;
+  /** Root of the tree before, as stated; null for a first commit or where a legacy producer omits it. */
+  prevData: string | null;
   ops: CommitOp[];
   /** What the structure is checked with. */
   car: CarReader;
@@ -72,10 +76,12 @@ export function readCommit(frame: CommitFrame): CommitEvent {
     const car = readCarBytes(frame.blocks, { maxBytes: MAX_COMMIT_BLOCKS_BYTES });
     if (!car.root.equals(frame.commit)) contradicts('its commit is not the root of its blocks');
     const state = signedState(frame, car);
+    if (frame.since !== null && frame.since >= frame.rev) contradicts('its rev is not above since');
     return {
       ...state,
+      seq: frame.seq,
       since: frame.since,
-      prevData: frame.prevData === undefined ? undefined : (frame.prevData?.toString() ?? null),
+      prevData: frame.prevData?.toString() ?? null,
       ops: readOps(frame.ops, car),
       car,
     };
@@ -127,7 +133,6 @@ function readOp(op: FrameOp, car: CarReader): CommitOp {
   if (parts === undefined) throw new RepoError('bad-path', 'a path is not collection/rkey');
   if ((op.cid === null) !== (action === 'delete')) contradicts('a cid where none belongs, or none');
   if (action === 'create' && op.prev != null) contradicts('a create has a prev');
-  if (action !== 'create' && op.prev === null) contradicts('an update or delete has no prev');
   const block = op.cid === null ? undefined : blockOf(car, op.cid.bytes);
   if (op.cid !== null && block === undefined) {
     throw new RepoError('missing-block', `the block of the record ${path} is missing`);
@@ -137,7 +142,8 @@ function readOp(op: FrameOp, car: CarReader): CommitOp {
     path,
     ...parts,
     cid: op.cid === null ? null : cidText(op.cid.bytes),
-    prev: op.prev === undefined ? undefined : (op.prev?.toString() ?? null),
+    prev: action === 'create' ? null : op.prev?.toString(),
+    prevDigest: op.prev?.bytes.subarray(DIGEST_AT),
     json: () => recordJson(block),
   };
 }

@@ -36,6 +36,7 @@ export {
   type SyncFrame,
   type UnknownFrame,
 } from './frame.ts';
+export { checkCommit } from './inversion.ts';
 export { decodeLabelFrame, type LabelFrame, type LabelsFrame } from './label-frame.ts';
 export { cborToJson, recordToJson } from './lexicon-json.ts';
 export { isNsid, splitPath } from './repo-path.ts';

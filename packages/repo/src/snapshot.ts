@@ -8,7 +8,7 @@ import { RepoError } from './errors.ts';
 import { recordToJson } from './lexicon-json.ts';
 import type { RecordTable } from './record-table.ts';
 import { verifySignature } from './signature.ts';
-import { TreeWalk } from './tree-walk.ts';
+import { TreeWalk, WholeTree } from './tree-walk.ts';
 
 /** How much is done between two turns of the event loop: a few milliseconds. */
 const STEP_BYTES = 1 << 20;
@@ -55,10 +55,11 @@ export async function openRepo(
     if (options.key !== undefined && !verifySignature(options.key, commit.unsigned, commit.sig)) {
       throw new RepoError('bad-signature', `the commit of ${commit.did} is not signed with its key`);
     }
-    const walk = new TreeWalk(car.index, car.store, commit.data);
+    const tree = new WholeTree(car.index);
+    const walk = new TreeWalk(car.index, car.store, commit.data, tree);
     while (!walk.step(STEP_ENTRIES)) await breathe(options.signal);
     car.index.freeze();
-    return new RepoSnapshot(car, commit, walk.table);
+    return new RepoSnapshot(car, commit, tree.table);
   } catch (error) {
     await car.store.dispose();
     throw error;

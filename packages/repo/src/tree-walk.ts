@@ -20,18 +20,46 @@ class Level {
   scratch: Buffer | undefined;
 }
 
+/** What a walk meets, in order. */
+export interface TreeVisitor {
+  /** A key with the digest of its record at `valueAt`. The buffers are the walk's: copy what is kept. */
+  entry(key: Buffer, keyLength: number, layer: number, bytes: Buffer, valueAt: number): void;
+  /** A subtree whose root at `layer` is not among the blocks. */
+  absent(bytes: Buffer, digestAt: number, layer: number): void;
+}
+
+/** Collects the records of a whole tree, in which nothing may be absent. */
+export class WholeTree implements TreeVisitor {
+  readonly table = new RecordTable();
+  #index: BlockIndex;
+
+  constructor(index: BlockIndex) {
+    this.#index = index;
+  }
+
+  entry(key: Buffer, keyLength: number, _layer: number, bytes: Buffer, valueAt: number): void {
+    const block = this.#index.find(bytes, valueAt);
+    if (block < 0) missing(`of the record ${latin1Text(key, 0, keyLength)}`);
+    this.table.add(key, keyLength, block);
+  }
+
+  absent(): never {
+    missing('of a node of the tree');
+  }
+}
+
 /**
- * Walks a whole tree in order and checks all that makes it the one right form
+ * Walks a tree in order and checks all that makes it the one right form
  * of its contents: keys strictly ascending over the whole tree, every key at
  * the layer of its hash, children one layer below their parent, no node twice
  * (a node shared by two parents would repeat its keys), no empty node but the
- * root of an empty repo, no block missing. The layers bound the depth, the
- * blocks bound the visits.
+ * root of an empty repo. The layers bound the depth, the blocks bound the
+ * visits.
  */
 export class TreeWalk {
-  readonly table = new RecordTable();
   #index: BlockIndex;
   #store: BlockStore;
+  #visitor: TreeVisitor;
   #levels: Level[] = [];
   #depth = 0;
   #visited: Uint8Array;
@@ -39,15 +67,18 @@ export class TreeWalk {
   #lastLength = 0;
 
   /** @throws RepoError as `step` */
-  constructor(index: BlockIndex, store: BlockStore, root: Cid) {
+  constructor(index: BlockIndex, store: BlockStore, root: Cid, visitor: TreeVisitor) {
     this.#index = index;
     this.#store = store;
+    this.#visitor = visitor;
     this.#visited = new Uint8Array((index.size >> 3) + 1);
     this.#begin(root);
   }
 
   #begin(root: Cid): void {
-    const level = this.#enter(root.bytes, DIGEST_AT, 0);
+    const block = this.#index.find(root.bytes, DIGEST_AT);
+    if (block < 0) missing('of the root of the tree');
+    const level = this.#enter(block, 0);
     const node = level.node;
     if (node.count === 0) {
       if (node.left !== 0) refuse('the root of the tree has no entries');
@@ -84,22 +115,23 @@ export class TreeWalk {
     if (layerOf(node.key.subarray(0, node.keyLength)) !== level.layer) {
       refuse('a key of the tree is not at the layer of its hash');
     }
-    const block = this.#index.find(node.bytes, node.value(i));
-    if (block < 0) missing(`of the record ${latin1Text(node.key, 0, node.keyLength)}`);
-    this.table.add(node.key, node.keyLength, block);
+    this.#visitor.entry(node.key, node.keyLength, level.layer, node.bytes, node.value(i));
     const tree = node.tree(i);
     if (tree !== 0) this.#descend(node.bytes, tree, level.layer);
   }
 
-  #descend(bytes: Buffer, digestAt: number, layer: number): void {
-    if (layer === 0) refuse('a node at layer 0 has a subtree');
-    const { node } = this.#enter(bytes, digestAt, layer - 1);
+  #descend(bytes: Buffer, digestAt: number, above: number): void {
+    if (above === 0) refuse('a node at layer 0 has a subtree');
+    const block = this.#index.find(bytes, digestAt);
+    if (block < 0) {
+      this.#visitor.absent(bytes, digestAt, above - 1);
+      return;
+    }
+    const { node } = this.#enter(block, above - 1);
     if (node.count === 0 && node.left === 0) refuse('a node below the root is empty');
   }
 
-  #enter(bytes: Uint8Array, digestAt: number, layer: number): Level {
-    const block = this.#index.find(bytes, digestAt);
-    if (block < 0) missing('of a node of the tree');
+  #enter(block: number, layer: number): Level {
     const bit = 1 << (block & 7);
     if ((this.#visited[block >> 3]! & bit) !== 0) refuse('two parents share a node of the tree');
     this.#visited[block >> 3]! |= bit;
@@ -121,7 +153,7 @@ export class TreeWalk {
   }
 
   #checkOrder(key: Buffer, length: number): void {
-    if (this.#last.compare(key, 0, length, 0, this.#lastLength) >= 0 && this.table.count > 0) {
+    if (this.#lastLength > 0 && this.#last.compare(key, 0, length, 0, this.#lastLength) >= 0) {
       refuse('the keys of the tree are not in ascending order');
     }
     key.copy(this.#last, 0, 0, length);
