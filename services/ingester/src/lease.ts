@@ -19,6 +19,7 @@ export interface LeaseOptions {
   ttlMs: number;
   signal: AbortSignal;
   log: Logger;
+  /** Called after every attempt and at the end. */
   onHeld?: (held: boolean) => void;
 }
 
@@ -77,6 +78,7 @@ async function acquire(options: LeaseOptions): Promise<HeldLease | undefined> {
     const sentAt = performance.now();
     const taken = await redis.set(key, token, 'PX', ttlMs, 'NX');
     if (taken === 'OK') return new HeldLease(options, token, sentAt);
+    options.onHeld?.(false);
     await sleep(ttlMs / 4 + (Math.random() * ttlMs) / 8, signal);
   }
   return undefined;

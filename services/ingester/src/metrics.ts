@@ -1,5 +1,4 @@
 import type { Metrics } from '@headwater/ops';
-import { noMetrics, type StreamMetrics } from '@headwater/streams';
 
 /** Which subscription a figure is about; several hosts of one kind are summed, or the worst of them is shown. */
 export type Feed = 'firehose' | 'labels';
@@ -21,48 +20,12 @@ export interface IngesterMetrics {
   skip(): void;
   loop(): void;
   listing(name: string, state: ListingState): void;
-  /** This copy of the service runs the task, or stands by. */
-  held(task: string, held: boolean): void;
-  /** By task: true, or what is missing. A task that stands by is ready. */
-  ready(): Record<string, true | string>;
+  isOpen(feed: Feed, host: string): boolean;
 }
 
 /** Registers the metrics once a process. */
 export function ingesterMetrics(metrics: Metrics): IngesterMetrics {
-  const held = new Map<string, boolean>();
-  metrics.gauge('ingester_tasks_held', 'Tasks that this copy runs; the others it stands by for.', [], {
-    collect() {
-      this.set([...held.values()].filter(Boolean).length);
-    },
-  });
-  const feeds = feedMetrics(metrics);
-  return {
-    ...feeds,
-    ...listingMetrics(metrics),
-    held: (task, is) => void held.set(task, is),
-    ready: () => feeds.openFeeds((task) => held.get(task) === true),
-  };
-}
-
-/** What the producers of this service do, under the names that all services have for it. */
-export function streamMetrics(metrics: Metrics): StreamMetrics {
-  const entries = metrics.counter('stream_appended_entries_total', 'Entries written to a stream.', [
-    'stream',
-  ]);
-  const bytes = metrics.counter('stream_appended_bytes_total', 'Bytes written to a stream.', ['stream']);
-  const waits = metrics.counter(
-    'stream_append_wait_seconds_total',
-    'Time that producers waited before they could write, by what held them back.',
-    ['stream', 'pressure'],
-  );
-  return {
-    ...noMetrics,
-    appended(stream, count, size) {
-      entries.inc({ stream }, count);
-      bytes.inc({ stream }, size);
-    },
-    waited: (stream, pressure, seconds) => waits.inc({ stream, pressure }, seconds),
-  };
+  return { ...feedMetrics(metrics), ...listingMetrics(metrics) };
 }
 
 function feedMetrics(metrics: Metrics) {
@@ -106,13 +69,7 @@ function feedMetrics(metrics: Metrics) {
       if (!Number.isNaN(seconds)) times[feed].set(host, seconds);
     },
     connected: (feed: Feed, host: string, is: boolean) => void open[feed].set(host, is ? 1 : 0),
-    openFeeds(isHeld: (task: string) => boolean) {
-      const all = (['firehose', 'labels'] as const).flatMap((feed) =>
-        [...open[feed]].map(([host, is]) => [`${feed} ${host}`, is === 1] as const),
-      );
-      const held = all.filter(([task]) => isHeld(task));
-      return Object.fromEntries(held.map(([task, is]) => [task, is ? (true as const) : 'not connected']));
-    },
+    isOpen: (feed: Feed, host: string) => open[feed].get(host) === 1,
   };
 }
 

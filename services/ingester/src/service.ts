@@ -1,6 +1,20 @@
 import { createIdentity, type IdentityResolver } from '@headwater/identity';
-import { type Context, type Logger, type Metrics, startOpsServer, supervise } from '@headwater/ops';
-import { checkRedis, connect, Producer, type Redis, type StreamMetrics } from '@headwater/streams';
+import {
+  type Context,
+  type Logger,
+  type Metrics,
+  startOpsServer,
+  supervise,
+  untilAborted,
+} from '@headwater/ops';
+import {
+  checkRedis,
+  connect,
+  Producer,
+  type Redis,
+  type StreamMetrics,
+  streamMetrics,
+} from '@headwater/streams';
 import { hostKey, listRepos, listReposByCollection, XrpcClient } from '@headwater/xrpc';
 import { sendDids } from './did-jobs.ts';
 import { Enumeration, type EnumerationOptions } from './enumerate.ts';
@@ -10,9 +24,9 @@ import { hostKeys } from './keys.ts';
 import { resolveLabeler } from './labeler.ts';
 import { followLabels } from './labels.ts';
 import { underLease } from './lease.ts';
-import { type IngesterMetrics, ingesterMetrics, streamMetrics } from './metrics.ts';
+import { type Feed, type IngesterMetrics, ingesterMetrics } from './metrics.ts';
 import { Repairs } from './repairs.ts';
-import { trusting } from './verify.ts';
+import { verifierOf } from './verify.ts';
 
 type Settings = Context<'ingester'>['settings'];
 
@@ -45,6 +59,9 @@ interface Task {
   stream: string;
   host: string;
   run: (signal: AbortSignal) => Promise<void>;
+  /** Of a subscription: the service is ready when it is open, or another copy's. */
+  feed?: Feed;
+  state: 'starting' | 'standby' | 'running';
 }
 
 /** Runs the service until the signal aborts. What was not durable by then is read again by the next start. */
@@ -65,7 +82,7 @@ export async function runIngester(
       host: settings.metricsHost,
       metrics,
       log,
-      ready: async () => ({ redis: await redisReady(redis), ...shared.metrics.ready() }),
+      ready: async () => ({ redis: await redisReady(redis), ...subscriptions(tasks, shared.metrics) }),
     });
     await Promise.all(tasks.map((task) => start(task, shared, signal, metrics)));
   } finally {
@@ -95,14 +112,26 @@ function share({
   };
 }
 
-function start({ name, stream, host, run }: Task, shared: Shared, signal: AbortSignal, metrics: Metrics) {
+function start(task: Task, shared: Shared, signal: AbortSignal, metrics: Metrics): Promise<void> {
   const { redis, log, settings } = shared;
-  const { lease: key } = hostKeys(redis, stream, host);
+  const { lease: key } = hostKeys(redis, task.stream, task.host);
   const alone = (until: AbortSignal) => {
-    const onHeld = (held: boolean) => shared.metrics.held(name, held);
-    return underLease({ redis, key, ttlMs: settings.leaseMs, signal: until, log, onHeld }, run);
+    const onHeld = (held: boolean) => {
+      task.state = held ? 'running' : 'standby';
+    };
+    return underLease({ redis, key, ttlMs: settings.leaseMs, signal: until, log, onHeld }, task.run);
   };
-  return supervise(name, alone, { signal, log, metrics });
+  return supervise(task.name, alone, { signal, log, metrics });
+}
+
+/** By subscription: true, or what is missing. */
+function subscriptions(tasks: Task[], metrics: IngesterMetrics): Record<string, true | string> {
+  const states = tasks.flatMap(({ name, feed, host, state }) => {
+    if (feed === undefined) return [];
+    const ready = state === 'standby' || (state === 'running' && metrics.isOpen(feed, host));
+    return [[name, ready ? (true as const) : 'not connected']];
+  });
+  return Object.fromEntries(states);
 }
 
 function tasksOf(shared: Shared): Task[] {
@@ -119,7 +148,7 @@ function tasksOf(shared: Shared): Task[] {
 function firehoseTasks(shared: Shared): Task[] {
   const { settings, identities } = shared;
   const filter = filterOf(settings.collections, settings.dids);
-  return settings.relayHosts.map((address) => {
+  return settings.relayHosts.map((address): Task => {
     const host = hostKey(address);
     const run = (signal: AbortSignal) =>
       followFirehose(
@@ -128,26 +157,33 @@ function firehoseTasks(shared: Shared): Task[] {
           host,
           address,
           filter,
-          verifier: trusting,
+          verifier: verifierOf(settings.verify),
           onIdentity: (did) => identities.drop(did),
           idleMs: settings.idleMs,
         },
         signal,
       );
-    return { name: `firehose ${host}`, stream: 'firehose_live', host, run };
+    return {
+      name: `firehose ${host}`,
+      stream: 'firehose_live',
+      host,
+      run,
+      feed: 'firehose',
+      state: 'starting',
+    };
   });
 }
 
 function labelTasks(shared: Shared): Task[] {
   const { settings, client, identities } = shared;
-  return settings.labelerHosts.map((name) => {
+  return settings.labelerHosts.map((name): Task => {
     const host = hostKey(name);
     const run = async (signal: AbortSignal) => {
       const labeler = await resolveLabeler(name, { client, identities, signal });
       const idleMs = settings.idleMs * labelerPatience;
       await followLabels({ ...common(shared, 'label_live'), host, labeler, idleMs }, signal);
     };
-    return { name: `labels ${host}`, stream: 'label_live', host, run };
+    return { name: `labels ${host}`, stream: 'label_live', host, run, feed: 'labels', state: 'starting' };
   });
 }
 
@@ -178,7 +214,7 @@ function enumerationTask(shared: Shared, name: string, host: string, read: Enume
     relistMs: shared.settings.relistMs,
   };
   const run = (signal: AbortSignal) => new Enumeration(options).run(signal);
-  return { name: `list ${name}`, stream: 'repo_backfill', host: name, run };
+  return { name: `list ${name}`, stream: 'repo_backfill', host: name, run, state: 'starting' };
 }
 
 function didTask(shared: Shared): Task {
@@ -187,9 +223,9 @@ function didTask(shared: Shared): Task {
   const options = { ...common(shared, 'repo_backfill'), address, host: hostKey(address), dids };
   const run = async (signal: AbortSignal) => {
     await sendDids(options, signal);
-    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    await untilAborted(signal);
   };
-  return { name: 'list of INGESTER_DIDS', stream: 'repo_backfill', host: '!dids', run };
+  return { name: 'list of INGESTER_DIDS', stream: 'repo_backfill', host: '!dids', run, state: 'starting' };
 }
 
 function common(shared: Shared, stream: string) {

@@ -1,4 +1,4 @@
-import type { CommitEvent, RepoError } from '@headwater/repo';
+import { type CommitEvent, checkCommit, RepoError } from '@headwater/repo';
 
 /** How far commits are checked beyond what reading them checks anyway (sizes, hashes, DID, rev, form). */
 export type VerifyMode = 'full' | 'structure' | 'off';
@@ -16,3 +16,23 @@ export interface Verifier {
 export const trusting: Verifier = {
   check: async (commits) => commits.map(() => undefined),
 };
+
+/** Holds each commit's operations against its partial tree, and undoes them to `prevData`. */
+export const structural: Verifier = {
+  check: async (commits) => commits.map(refusalOf),
+};
+
+function refusalOf(commit: CommitEvent): RepoError | undefined {
+  try {
+    checkCommit(commit);
+    return undefined;
+  } catch (err) {
+    if (err instanceof RepoError) return err;
+    throw err;
+  }
+}
+
+/** The verifier of a mode. Signatures are not verified yet: `full` is `structure` until they are. */
+export function verifierOf(mode: VerifyMode): Verifier {
+  return mode === 'off' ? trusting : structural;
+}
