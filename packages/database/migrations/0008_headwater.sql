@@ -65,6 +65,10 @@ CREATE TABLE headwater.refused_record (
 -- Accounts whose handle should be verified (again).
 CREATE TABLE headwater.handle_due (
   did text COLLATE "C" PRIMARY KEY,
-  due timestamptz NOT NULL
+  due timestamptz NOT NULL,
+  -- An identity event asked for it: what is cached may be old.
+  refresh boolean NOT NULL DEFAULT false,
+  -- Tries without a verified handle.
+  tries integer NOT NULL DEFAULT 0
 );
 CREATE INDEX handle_due_due_idx ON headwater.handle_due (due);

@@ -15,8 +15,8 @@ const updateStatus = {
 
 const askForHandles = {
   name: 'handle due',
-  text: `INSERT INTO headwater.handle_due (did, due) SELECT did, now() FROM unnest($1::text[]) AS did
-    ON CONFLICT (did) DO UPDATE SET due = least(handle_due.due, excluded.due)`,
+  text: `INSERT INTO headwater.handle_due (did, due, refresh) SELECT did, now(), $2 FROM unnest($1::text[]) AS did
+    ON CONFLICT (did) DO UPDATE SET due = now(), tries = 0, refresh = handle_due.refresh OR excluded.refresh`,
 };
 
 /** A row in `actor` for every repo seen, the handle to be verified by the lane that does so. */
@@ -25,7 +25,7 @@ export async function addActors(client: Client, repos: readonly Repo[], now: num
   const at = new Date(now).toISOString();
   const dids = repos.map((r) => r.did);
   await client.query({ ...insertActors, values: [dids, dids.map(() => at), repos.map(statusOf)] });
-  await requestHandles(client, dids);
+  await requestHandles(client, dids, false);
 }
 
 /** Shows or hides accounts whose status changed. */
@@ -34,9 +34,13 @@ export async function writeStatuses(client: Client, repos: readonly Repo[]): Pro
   await client.query({ ...updateStatus, values: [repos.map((r) => r.did), repos.map(statusOf)] });
 }
 
-/** Has the handles of these accounts verified as soon as may be. */
-export async function requestHandles(client: Client, dids: readonly string[]): Promise<void> {
-  if (dids.length > 0) await client.query({ ...askForHandles, values: [[...dids].sort()] });
+/** Has the handles of these accounts verified as soon as may be, with fresh documents where `refresh` says so. */
+export async function requestHandles(
+  client: Client,
+  dids: readonly string[],
+  refresh: boolean,
+): Promise<void> {
+  if (dids.length > 0) await client.query({ ...askForHandles, values: [[...new Set(dids)].sort(), refresh] });
 }
 
 function statusOf(repo: Repo): string | null {

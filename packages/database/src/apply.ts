@@ -212,7 +212,7 @@ class Batch {
     const changed = [...this.repos.values()].filter((repo) => repo !== this.before.get(repo.did));
     const restated = changed.filter((repo) => repo.account !== this.before.get(repo.did)!.account);
     await writeStatuses(client, restated);
-    await requestHandles(client, this.identities);
+    await requestHandles(client, this.identities, true);
     await writeSync(client, this.commits);
     await saveRepos(client, changed);
     await counts.write(client);

@@ -3,16 +3,35 @@
  * of a row.
  *
  * Owns: migrations, row builders, the writer with its version rules, a repo's
- * state. Refuses to know: Redis, HTTP, how events got here.
+ * state, labels, handles. Refuses to know: Redis, HTTP, how events got here.
  *
  * A crash repeats at most one transaction, and repeating it changes nothing;
  * what `applyEvents` has returned from is durable.
  *
- * Where to put what is still to come:
+ * How it hangs together: `prepare` checks an entry and makes its rows (no
+ * database); `decide` and `chain` say what it does to what is there (pure);
+ * `write` deletes and COPYs; `derived` follows with what depends on several
+ * records. Where to put what is still to come:
  *  - a collection's own rows: src/collections (one builder each), tables.ts;
  *  - what follows from several records: src/derived (see derivation.ts).
  */
 export { type ApplyOptions, type ApplyResult, applyEvents } from './apply.ts';
+export { collections } from './collections/index.ts';
+export {
+  beginFetch,
+  type FetchStart,
+  type Gap,
+  type KnownRev,
+  knownRevs,
+  markRepoState,
+  markSent,
+  type RepoMark,
+  type RepoRow,
+  repoRows,
+  withGaps,
+} from './fetches.ts';
+export { type DueHandle, dueHandles, postponeHandle, writeHandle } from './handles.ts';
+export { applyLabels, type LabelResult } from './labels.ts';
 export { type MigrateOptions, MigrationMismatchError, migrate, pendingMigrations } from './migrate.ts';
 export { classify, databasePool, inTransaction, isTransient, type Pool, type PoolOptions } from './pool.ts';
 export type { Refused } from './prepare.ts';

@@ -41,6 +41,15 @@ export const indexer = {
     default: 5,
     min: 1,
   }),
+  gapGraceMs: int(
+    'INDEXER_GAP_GRACE_MS',
+    'How long a missing commit of a repo may still come before the repo is fetched again, in milliseconds.',
+    { default: 30_000 },
+  ),
+  handleConcurrency: int('INDEXER_HANDLE_CONCURRENCY', 'Handles verified at once; 0 leaves them to others.', {
+    default: 8,
+    max: 1000,
+  }),
   backfillNotifications: flag(
     'INDEXER_BACKFILL_NOTIFICATIONS',
     'Make notifications for records that come from a backfill too.',

@@ -1,0 +1,40 @@
+import { type Gap, type Pool, withGaps } from '@headwater/database';
+import { encodeRepoJob } from '@headwater/events';
+import { type Logger, sleep } from '@headwater/ops';
+import { keysOf, Producer, type Redis } from '@headwater/streams';
+import type { IndexerMetrics } from './metrics.ts';
+
+export interface GapContext {
+  pool: Pool;
+  redis: Redis;
+  log: Logger;
+  metrics: IndexerMetrics;
+  graceMs: number;
+}
+
+const pollMs = 2_000;
+const limit = 500;
+/** A repo whose fetch did not close the gap is asked for again after this. */
+const againMs = 30 * 60_000;
+
+/**
+ * Sends repos whose history has a hole back to be fetched, ahead of first-time repos. The suspicion is kept in
+ * PostgreSQL: a crash can send a repo twice, never forget it.
+ */
+export async function sendGaps(context: GapContext, signal: AbortSignal): Promise<void> {
+  const { pool, redis, log, metrics, graceMs } = context;
+  const producer = new Producer(redis, keysOf(redis, 'repo_backfill').urgent, { log });
+  const deliver = async (gaps: Gap[]) => {
+    await producer.append(gaps.map(jobOf), { signal });
+    for (const { reason } of gaps) metrics.gaps.inc({ reason });
+    log.info({ repos: gaps.length }, 'repos out of step are to be fetched again');
+  };
+  while (!signal.aborted) {
+    const sent = await withGaps(pool, { graceMs, againMs, limit }, deliver);
+    if (sent < limit) await sleep(pollMs, signal);
+  }
+}
+
+function jobOf({ did, reason }: Gap) {
+  return encodeRepoJob({ did, host: '', rev: '', active: true, reason });
+}

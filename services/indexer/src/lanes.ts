@@ -1,0 +1,120 @@
+import { hostname } from 'node:os';
+import { applyEvents, applyLabels, type Pool } from '@headwater/database';
+import {
+  collectionFilter,
+  decodeEvents,
+  decodeLabels,
+  type LabelEvent,
+  type StreamEvent,
+} from '@headwater/events';
+import type { Context, Logger } from '@headwater/ops';
+import { type ConsumeOptions, consume, type Redis, type StreamMetrics } from '@headwater/streams';
+import type { IndexerMetrics } from './metrics.ts';
+
+type Settings = Context<'indexer'>['settings'];
+type Kind = 'live' | 'backfill' | 'labels';
+
+export interface LaneContext {
+  settings: Settings;
+  redis: Redis;
+  pool: Pool;
+  log: Logger;
+  metrics: IndexerMetrics;
+  streamMetrics: StreamMetrics;
+}
+
+/** One stream to consume. */
+export interface Source {
+  stream: string;
+  kind: Kind;
+  group: string;
+  /** Transactions at once. */
+  lanes: number;
+}
+
+const labelGroup = 'label_group';
+/** What is left of the drain for handing entries back. */
+const handBackMs = 3_000;
+
+/** Which streams this process consumes, and how the sessions are shared out among them. */
+export function sourcesOf(settings: Settings): Source[] {
+  const streams = {
+    all: settings.streams,
+    live: ['firehose_live'],
+    backfill: ['firehose_backfill'],
+    labels: ['label_live'],
+  }[settings.mode];
+  const kinds = streams.map((stream) => ({ stream, kind: kindOf(stream) }));
+  const firehoses = kinds.filter(({ kind }) => kind !== 'labels').length;
+  const each = Math.max(1, Math.floor(settings.concurrency / Math.max(1, firehoses)));
+  return kinds.map(({ stream, kind }) => ({
+    stream,
+    kind,
+    group: kind === 'labels' ? labelGroup : settings.group,
+    lanes: kind === 'labels' ? 1 : each,
+  }));
+}
+
+function kindOf(stream: string): Kind {
+  if (stream.startsWith('label')) return 'labels';
+  return stream.includes('backfill') ? 'backfill' : 'live';
+}
+
+/** Consumes one stream until the signal aborts. */
+export function consumeSource(context: LaneContext, source: Source, signal: AbortSignal): Promise<void> {
+  const { settings, redis, log, streamMetrics } = context;
+  const common = {
+    redis,
+    stream: source.stream,
+    group: source.group,
+    consumer: settings.consumer ?? `${hostname()}-${process.pid}`,
+    lanes: source.lanes,
+    batchItems: settings.batchSize,
+    batchMs: settings.batchTimeoutMs,
+    maxAttempts: settings.maxAttempts,
+    drainMs: Math.max(0, settings.drainMs - handBackMs),
+    signal,
+    log,
+    metrics: streamMetrics,
+  };
+  return source.kind === 'labels'
+    ? consume<LabelEvent[]>({ ...common, ...labelLane(context, source) })
+    : consume<StreamEvent[]>({ ...common, ...eventLane(context, source) });
+}
+
+type Lane<T> = Pick<ConsumeOptions<T>, 'decode' | 'key' | 'count' | 'write'>;
+
+function eventLane({ settings, pool, metrics }: LaneContext, { stream, kind }: Source): Lane<StreamEvent[]> {
+  const keep = collectionFilter(settings.collections);
+  const { backfillNotifications } = settings;
+  return {
+    decode: decodeEvents,
+    // All entries of a repo go to one lane: sessions of this process don't wait for each other's locks.
+    key: (events) => events[0]!.did,
+    count: (events) => events.length,
+    async write(batch) {
+      const started = performance.now();
+      const entries = batch.map((entry) => entry.item);
+      const result = await applyEvents(pool, entries, { keep, backfillNotifications });
+      const events = entries.reduce((sum, entry) => sum + entry.length, 0);
+      metrics.wrote(stream, events, (performance.now() - started) / 1000, result);
+      if (kind !== 'live') return;
+      const now = Date.now();
+      for (const [first] of entries) metrics.delayed((now - Date.parse(first!.time)) / 1000 || 0);
+    },
+  };
+}
+
+function labelLane({ pool, metrics }: LaneContext, { stream }: Source): Lane<LabelEvent[]> {
+  return {
+    decode: decodeLabels,
+    key: (events) => events[0]!.label.src,
+    count: (events) => events.length,
+    async write(batch) {
+      const started = performance.now();
+      const labels = batch.flatMap((entry) => entry.item.map((event) => event.label));
+      const result = await applyLabels(pool, labels);
+      metrics.labelled(stream, labels.length, (performance.now() - started) / 1000, result);
+    },
+  };
+}
