@@ -1,25 +1,109 @@
 import { tmpdir } from 'node:os';
+import { WriteOpAction } from '@atproto/repo';
 import { describe, expect, test } from 'vitest';
-import { buildRepo, referenceRecords } from '../testing/reference.ts';
-import { openRepo, type RepoSnapshot } from './snapshot.ts';
+import { sectionsOf } from '../testing/blocks.ts';
+import { randomRecords } from '../testing/network.ts';
+import { random } from '../testing/random.ts';
+import { type BuiltRepo, buildRepo, carOf, referenceRecords } from '../testing/reference.ts';
+import { RepoError } from './errors.ts';
+import { type OpenRepoOptions, openRepo } from './snapshot.ts';
 
 const tmpDir = tmpdir();
 
-function listed(repo: RepoSnapshot) {
-  return [...repo.records()].map((r) => ({ path: r.path, cid: r.cid, json: JSON.parse(r.json()) }));
+async function listed(car: Uint8Array, options: Partial<OpenRepoOptions> = {}) {
+  await using repo = await openRepo([car], { tmpDir, ...options });
+  const records = [...repo.records()].map((r) => ({ path: r.path, cid: r.cid, json: JSON.parse(r.json()) }));
+  expect(repo.count).toBe(records.length);
+  expect(repo.collections().reduce((sum, { count }) => sum + count, 0)).toBe(repo.count);
+  return records;
 }
 
-describe('openRepo', () => {
-  test.each([0, 1, 2, 50, 700])('reads a repo of %i records as the reference does', async (size) => {
-    const posts = Array.from({ length: size }, (_, i): [string, object] => [
-      `app.bsky.feed.${i % 3 ? 'post' : 'like'}/3k${String(i).padStart(11, '0')}`,
-      { $type: 'app.bsky.feed.post', text: `hellö "${i}"\n\0`, n: -i, bytes: new Uint8Array([i & 255]) },
-    ]);
-    const built = await buildRepo(posts);
-    await using repo = await openRepo([built.car], { tmpDir, did: built.did, key: built.key });
-    expect(listed(repo)).toEqual(await referenceRecords(built.car));
-    expect(repo.count).toBe(size);
-    await using spooled = await openRepo([built.car], { tmpDir, spoolAboveBytes: 100 });
-    expect(listed(spooled)).toEqual(listed(repo));
+async function expectEqual({ car, did, key }: BuiltRepo): Promise<void> {
+  const expected = await referenceRecords(car);
+  expect(await listed(car, { did, key })).toEqual(expected);
+  expect(await listed(car, { did, key, spoolAboveBytes: 10_000 })).toEqual(expected);
+}
+
+describe('a repo that the reference library built', () => {
+  test.each([
+    [1, 0],
+    [2, 1],
+    [3, 2],
+    [4, 17],
+    [5, 150],
+    [6, 1000],
+    [7, 5000],
+  ])(
+    'reads as the reference reads it (seed %i, %i records)',
+    async (seed, size) => {
+      await expectEqual(await buildRepo(randomRecords(seed, size)));
+    },
+    30_000,
+  );
+
+  test.each([11, 12, 13])('reads so after updates and deletes too (seed %i)', async (seed) => {
+    const { int } = random(seed);
+    const built = await buildRepo(randomRecords(seed, 200));
+    let { repo } = built;
+    const paths = [...randomRecords(seed, 200).keys()];
+    for (const path of paths.filter(() => int(3) > 0)) {
+      const [collection, rkey] = path.split('/') as [never, string];
+      const action = int(2) ? WriteOpAction.Update : WriteOpAction.Delete;
+      repo = await repo.applyWrites(
+        { action, collection, rkey, record: { now: int(1e9) } } as never,
+        built.keypair,
+      );
+    }
+    await expectEqual({ ...built, repo, car: await carOf(repo, built.storage) });
+  });
+
+  test('is refused when it is cut at any block, and read in any order of them', async () => {
+    const built = await buildRepo(randomRecords(21, 400));
+    const sections = sectionsOf(built.car);
+    const expected = await listed(built.car);
+    for (let n = 0; n < sections.length; n++) {
+      const cut = openRepo(sections.slice(0, n), { tmpDir });
+      await expect(cut).rejects.toThrow(expect.objectContaining({ name: 'RepoError' }));
+    }
+    const [header, ...blocks] = sections;
+    expect(await listed(Buffer.concat([header!, ...blocks.reverse()]))).toEqual(expected);
+    for (let n = 0; n < blocks.length; n += 7) {
+      const holed = openRepo([header!, ...blocks.toSpliced(n, 1)], { tmpDir });
+      await expect(holed).rejects.toThrow(expect.objectContaining({ reason: 'missing-block' }));
+    }
+  });
+
+  test('is refused for another account or key, and can be held against a key later', async () => {
+    const built = await buildRepo(randomRecords(22, 5));
+    const { key: otherKey } = await buildRepo([]);
+    const open = (options: Partial<OpenRepoOptions>) => openRepo([built.car], { tmpDir, ...options });
+    await expect(open({ did: 'did:plc:other' })).rejects.toMatchObject({ reason: 'wrong-did' });
+    await expect(open({ key: otherKey })).rejects.toMatchObject({ reason: 'bad-signature' });
+    await expect(open({ key: 'did:key:zNone' })).rejects.toMatchObject({ reason: 'bad-key' });
+    await using repo = await open({});
+    expect(repo.verify(otherKey)).toBe(false);
+    expect(repo.verify(built.key)).toBe(true);
+    expect(repo).toMatchObject({ did: built.did, rev: built.repo.commit.rev, bytes: built.car.length });
+    expect(repo.commit).toBe(built.repo.cid.toString());
+    expect(repo.data).toBe(built.repo.commit.data.toString());
+  });
+
+  test('throws nothing but RepoError, and ends, whatever is done to its bytes', async () => {
+    const { int } = random(23);
+    const { car } = await buildRepo(randomRecords(23, 30));
+    for (let n = 0; n < 1500; n++) {
+      const bytes = Buffer.from(car);
+      for (let i = int(3); i >= 0; i--) bytes[int(bytes.length)] = int(256);
+      const from = int(bytes.length);
+      const changed = int(3)
+        ? bytes
+        : Buffer.concat([bytes.subarray(0, from), bytes.subarray(from + int(60))]);
+      try {
+        await listed(changed);
+        expect(changed.equals(car)).toBe(true);
+      } catch (error) {
+        if (!(error instanceof RepoError)) throw error;
+      }
+    }
   });
 });
