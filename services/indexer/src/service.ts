@@ -33,7 +33,11 @@ export async function runIndexer(context: Context<'indexer'>): Promise<void> {
       log,
       ready: () => ready(redis, pool, state.migrated),
     });
-    lagMetrics(metrics, redis, sources);
+    lagMetrics(
+      metrics,
+      redis,
+      sources.map(({ stream, group }) => ({ stream, group })),
+    );
     const waiting = (until: AbortSignal) => untilMigrated(context, pool, until);
     await superviseOnce('migrations', waiting, context);
     state.migrated = !signal.aborted;
