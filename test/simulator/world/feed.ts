@@ -1,0 +1,89 @@
+import { type Frame, withSeq } from '../protocol/frame.ts';
+
+/** What an event is about, for tests and faults. */
+export interface About {
+  type: string;
+  did?: string;
+  rev?: string;
+}
+
+interface Entry extends About {
+  seq: number;
+  /** Bytes: a frame that has no place for a seq, as broken ones. */
+  frame: Frame | Buffer;
+}
+
+/** The events of one subscription of one host, with the newest `window` of them to be replayed. */
+export class Feed {
+  readonly window: number;
+  #entries: Entry[] = [];
+  #next: number;
+  #listeners = new Set<() => void>();
+
+  /** @param next the first event's seq */
+  constructor({ window, next }: { window: number; next: number }) {
+    this.window = window;
+    this.#next = next;
+  }
+
+  /** Seq of the newest event; one below the first one's if there is none yet. */
+  get newest(): number {
+    return this.#next - 1;
+  }
+
+  /** Seq of the oldest event that can be replayed. */
+  get oldest(): number {
+    return this.#entries[0]?.seq ?? this.#next;
+  }
+
+  push(frame: Frame | Buffer, about: About): number {
+    const seq = this.#next++;
+    this.#entries.push({ seq, frame, ...about });
+    // In larger steps: shift() of a long array is dear.
+    if (this.#entries.length > this.window * 1.25 + 16) {
+      this.#entries.splice(0, this.#entries.length - this.window);
+    }
+    for (const listener of this.#listeners) listener();
+    return seq;
+  }
+
+  /** Takes seqs that no event will ever have, as after a loss at the source. */
+  skip(count: number): void {
+    this.#next += count;
+  }
+
+  /** Goes on at another seq; what was there is forgotten. */
+  reset(next: number): void {
+    this.#entries = [];
+    this.#next = next;
+  }
+
+  /** The first event above a seq. */
+  after(seq: number): { seq: number; bytes: Buffer } | undefined {
+    const entry = this.#entries[this.#indexAfter(seq)];
+    if (!entry) return undefined;
+    const { frame } = entry;
+    return { seq: entry.seq, bytes: Buffer.isBuffer(frame) ? frame : withSeq(frame, entry.seq) };
+  }
+
+  /** What is to be replayed, without the bytes. */
+  entries(): readonly Readonly<Entry>[] {
+    return this.#entries;
+  }
+
+  onPush(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #indexAfter(seq: number): number {
+    let low = 0;
+    let high = this.#entries.length;
+    while (low < high) {
+      const mid = (low + high) >> 1;
+      if (this.#entries[mid]!.seq <= seq) low = mid + 1;
+      else high = mid;
+    }
+    return low;
+  }
+}
