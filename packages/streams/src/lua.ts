@@ -32,7 +32,7 @@ end`;
  * KEYS stream, later, producer, …; ARGV mark, mark bytes, memory share,
  * samples (0 = do not measure), number of this batch, of the last confirmed one,
  * n, n × (count, fields…), m, m × (count, command…).
- * Answers `ok`, the first id and the stream's bytes; or `rewound`; or the pressure.
+ * Answers `ok`, the first id and, if measured, how many bytes there is room for; or `rewound`; or the pressure.
  */
 export const appendScript = new Script(`#!lua
 local stream, later, producer = KEYS[1], KEYS[2], KEYS[3]
@@ -43,20 +43,22 @@ local function take()
   return unpack(ARGV, from + 1, at)
 end
 local number, first = string.match(redis.call('GET', producer) or '', '^(%S+) (%S+)$')
-if number == ARGV[5] then return {'ok', first, -1} end
+if number == ARGV[5] then return {'ok', first} end
 if (tonumber(number) or 0) < tonumber(ARGV[6]) then return {'rewound'} end
-local bytes = -1
+local room
 if tonumber(ARGV[7]) > 0 then
   if redis.call('XLEN', stream) + redis.call('ZCARD', later) >= tonumber(ARGV[1]) then return {'entries'} end
   local samples = tonumber(ARGV[4])
   if samples > 0 then
-    bytes = (redis.call('MEMORY', 'USAGE', stream, 'SAMPLES', samples) or 0)
+    local bytes = (redis.call('MEMORY', 'USAGE', stream, 'SAMPLES', samples) or 0)
       + (redis.call('MEMORY', 'USAGE', later, 'SAMPLES', samples) or 0)
-    if bytes >= tonumber(ARGV[2]) then return {'bytes', '', bytes} end
+    room = tonumber(ARGV[2]) - bytes
+    if room <= 0 then return {'bytes'} end
     local info = redis.call('INFO', 'memory')
     local max = tonumber(string.match(info, '[\\r\\n]maxmemory:(%d+)'))
     local used = tonumber(string.match(info, '[\\r\\n]used_memory:(%d+)'))
-    if max and max > 0 and used > max * tonumber(ARGV[3]) then return {'memory', '', bytes} end
+    if max and max > 0 then room = math.min(room, max * tonumber(ARGV[3]) - used) end
+    if room <= 0 then return {'memory'} end
   end
 end
 first = ''
@@ -70,7 +72,7 @@ end
 redis.call('SET', producer, ARGV[5] .. ' ' .. (first == '' and '-' or first), 'EX', 3600)
 at = at + 1
 for i = 1, tonumber(ARGV[at]) do redis.call(take()) end
-return {'ok', first, bytes}`);
+return {'ok', first, room}`);
 
 /** Ends entries. KEYS stream, attempts; ARGV group, ids. Answers how many were pending. */
 export const ackScript = new Script(`#!lua flags=allow-oom

@@ -82,7 +82,7 @@ export class Producer {
   /** The last batch that Redis confirmed, and when; it must still know it. */
   #confirmed = { number: 0, at: 0 };
   #last: Promise<unknown> = Promise.resolve();
-  #measured = { at: 0, bytes: 0, since: 0 };
+  #measured = { at: 0, room: 0, since: 0 };
 
   constructor(redis: Redis, stream: string, options: ProducerOptions = {}) {
     this.#redis = redis;
@@ -172,9 +172,8 @@ export class Producer {
     const limits = [highWaterMark, highWaterBytes, memoryShare, look, number, known];
     try {
       const run = appendScript.run(this.#redis, keys, [...limits, ...args]);
-      const [word, first, measured] = (await abortable(run, signal)) as [string, string, number?];
-      if (measured !== undefined && measured >= 0)
-        this.#measured = { at: Date.now(), bytes: measured, since: 0 };
+      const [word, first, room] = (await abortable(run, signal)) as [string, string, number?];
+      if (look) this.#measured = { at: Date.now(), room: room ?? 0, since: 0 };
       if (word === 'ok') this.#confirmed = { number, at: Date.now() };
       if (word === 'rewound') this.#confirmed = { number: 0, at: 0 };
       if (word === 'rewound') throw new RewoundError(this.stream);
@@ -188,10 +187,8 @@ export class Producer {
 
   /** Measuring costs Redis some 20 µs: rarely while far below the mark, always near it. */
   #mustMeasure(bytes: number): boolean {
-    const { at, bytes: known, since } = this.#measured;
-    if (Date.now() - at > measureEveryMs) return true;
-    const room = this.#options.highWaterBytes - known;
-    return room <= 0 || since + bytes > room / 8;
+    const { at, room, since } = this.#measured;
+    return Date.now() - at > measureEveryMs || since + bytes > room / 8;
   }
 }
 

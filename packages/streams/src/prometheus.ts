@@ -1,5 +1,6 @@
 import type { Metrics } from '@headwater/ops';
 import type { Redis } from './connect.ts';
+import { within } from './errors.ts';
 import { type Lag, lagOf } from './lag.ts';
 import type { Pressure, StreamMetrics } from './metrics.ts';
 
@@ -26,10 +27,12 @@ export function streamMetrics(metrics: Metrics): StreamMetrics {
     ['stream', 'from'],
   );
   const readBytes = metrics.counter('stream_read_bytes_total', 'Bytes of the entries read.', ['stream']);
-  const seconds = metrics.histogram('stream_write_seconds', 'Duration of the writes of batches.', [
-    'stream',
-    'outcome',
-  ]);
+  const seconds = metrics.histogram(
+    'stream_write_seconds',
+    'Duration of the writes of batches.',
+    ['stream', 'outcome'],
+    { buckets: [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300] },
+  );
   const sizes = metrics.histogram('stream_write_entries', 'Entries of the batches written.', ['stream'], {
     buckets: [1, 5, 20, 50, 100, 250, 500, 1000, 2500, 5000],
   });
@@ -67,6 +70,8 @@ export function streamMetrics(metrics: Metrics): StreamMetrics {
   };
 }
 
+/** A Redis that is away must not hold up the scrape. */
+const answerMs = 2000;
 /** Looks are shared by the gauges of one scrape. */
 const freshMs = 1000;
 
@@ -83,7 +88,7 @@ export function lagMetrics(
   const look = () => {
     if (Date.now() - looked.at < freshMs) return looked.lags;
     const lags = Promise.all(
-      watched.map(({ stream, group }) => lagOf(redis, stream, group).catch(() => undefined)),
+      watched.map(({ stream, group }) => within(lagOf(redis, stream, group), answerMs)),
     );
     looked = { at: Date.now(), lags };
     return lags;

@@ -1,0 +1,97 @@
+/** For this package's tests. */
+import { afterAll, beforeAll } from 'vitest';
+import { startRedis, type TestRedis } from '../../../test/support/index.ts';
+import { connect, type Redis } from './connect.ts';
+import { consume } from './consume.ts';
+import type { Delivered } from './hand.ts';
+import { lagOf } from './lag.ts';
+import type { ConsumeOptions } from './options.ts';
+import type { Fields } from './types.ts';
+
+/** A Redis of the test file's own. `fresh` empties it and gives a new client. */
+export function useRedis(options?: Parameters<typeof startRedis>[0]) {
+  const used = {} as { server: TestRedis; redis: Redis };
+  beforeAll(async () => {
+    used.server = await startRedis(options);
+    used.redis = connect(used.server.url, { name: 'test' });
+  });
+  afterAll(async () => {
+    used.redis.disconnect();
+    await used.server.stop();
+  });
+  return used;
+}
+
+let streams = 0;
+/** A stream name that no other test of the file uses. */
+export function newStream(): string {
+  return `stream${++streams}`;
+}
+
+/** Entries with the numbers from `from` (included) to `to` (excluded). */
+export function numbers(from: number, to: number): Fields[] {
+  return Array.from({ length: to - from }, (_, i) => ({ n: String(from + i) }));
+}
+
+export function range(to: number): number[] {
+  return Array.from({ length: to }, (_, i) => i);
+}
+
+/** Resolves when the condition holds; fails after `ms` with what `show` says. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  { ms = 10_000, show = () => '' }: { ms?: number; show?: () => string } = {},
+): Promise<void> {
+  const end = Date.now() + ms;
+  while (!(await condition())) {
+    if (Date.now() > end) throw new Error(`waited ${ms} ms for ${condition} ${show()}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+type NumberOptions = Partial<ConsumeOptions<number>> & Pick<ConsumeOptions<number>, 'redis' | 'stream'>;
+
+/** A running consumer of entries as `numbers` makes them, with quick pauses. */
+export interface NumberConsumer extends AsyncDisposable {
+  /** Numbers of all batches whose write resolved. */
+  written: number[];
+  /** Every batch that write was called with. */
+  batches: number[][];
+  stop(): Promise<void>;
+  ended: Promise<void>;
+}
+
+export function consumeNumbers(options: NumberOptions): NumberConsumer {
+  const written: number[] = [];
+  const batches: number[][] = [];
+  const controller = new AbortController();
+  const ended = consume<number>({
+    group: 'group',
+    consumer: 'one',
+    decode: (fields) => Number(fields['n']),
+    batchMs: 5,
+    retryMs: { base: 10, max: 50 },
+    claimIdleMs: 300,
+    drainMs: 2000,
+    signal: controller.signal,
+    ...options,
+    write: async (batch: readonly Delivered<number>[], signal) => {
+      batches.push(batch.map((entry) => entry.item));
+      const verdicts = await options.write?.(batch, signal);
+      const except = new Set<unknown>(verdicts?.map(({ entry }) => entry));
+      written.push(...batch.filter((entry) => !except.has(entry)).map((entry) => entry.item));
+      return verdicts;
+    },
+  });
+  const stop = async () => {
+    controller.abort();
+    await ended;
+  };
+  return { written, batches, stop, ended, [Symbol.asyncDispose]: stop };
+}
+
+/** Is the stream done with: nothing in it, pending or parked? */
+export async function isQuiet(redis: Redis, stream: string, group = 'group'): Promise<boolean> {
+  const { length, pending, parked, exists } = await lagOf(redis, stream, group);
+  return exists && length === 0 && pending === 0 && parked === 0;
+}
