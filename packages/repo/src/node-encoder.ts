@@ -12,8 +12,13 @@ export interface NodeEntry {
   tree: Uint8Array | null;
 }
 
-/** Digest of the canonical node of these entries (MST, repository specification). */
+/** Digest of the canonical node of these entries. */
 export function nodeDigest(left: Uint8Array | null, entries: readonly NodeEntry[]): Buffer {
+  return hash('sha256', encodeNode(left, entries), 'buffer');
+}
+
+/** The canonical node of these entries (MST, repository specification). */
+export function encodeNode(left: Uint8Array | null, entries: readonly NodeEntry[]): Buffer {
   const parts: Uint8Array[] = [Buffer.from([0xa2, 0x61, 0x65]), head(4, entries.length)];
   let before = '';
   for (const { key, value, tree } of entries) {
@@ -25,7 +30,7 @@ export function nodeDigest(left: Uint8Array | null, entries: readonly NodeEntry[
     parts.push(Buffer.from([0x61, 0x76]), ...link(value));
   }
   parts.push(Buffer.from([0x61, 0x6c]), ...link(left));
-  return hash('sha256', Buffer.concat(parts), 'buffer');
+  return Buffer.concat(parts);
 }
 
 function sharedPrefix(a: string, b: string): number {
