@@ -41,10 +41,18 @@ export const backfiller = {
   force: flag('BACKFILLER_FORCE', 'Fetch also repos whose stored rev is as new as the listed one.', {
     default: false,
   }),
-  maxRepoBytes: bytes('BACKFILLER_MAX_REPO_BYTES', 'Largest CAR accepted.', {
-    default: 4 * 2 ** 30,
-    defaultText: '4GiB',
+  maxRepoBytes: bytes('BACKFILLER_MAX_REPO_BYTES', 'Largest CAR accepted, as sent and inflated.', {
+    default: 2 * 2 ** 30,
+    defaultText: '2GiB',
   }),
+  memoryBytes: bytes(
+    'BACKFILLER_MEMORY_BYTES',
+    'CARs kept in memory, of all repos under way in one process together; what is beyond goes to files.',
+    {
+      default: 128 * 2 ** 20,
+      defaultText: '128MiB',
+    },
+  ),
   spoolAboveBytes: bytes(
     'BACKFILLER_SPOOL_ABOVE_BYTES',
     'A CAR above this size is kept in a temporary file, not in memory.',
@@ -53,6 +61,33 @@ export const backfiller = {
       defaultText: '32MiB',
     },
   ),
+  tmpFolder: text('BACKFILLER_TMP_DIR', 'Folder of those temporary files.', {
+    defaultText: '`headwater-backfiller` in the temporary folder of the system',
+  }),
+  deadlineMs: int('BACKFILLER_DEADLINE_MS', 'Longest time that one CAR may take, in milliseconds.', {
+    default: 1_800_000,
+    min: 100,
+  }),
+  minBytesPerSecond: int(
+    'BACKFILLER_MIN_BYTES_PER_SECOND',
+    'A host that sends more slowly for ten seconds is hung up on.',
+    {
+      default: 4096,
+      min: 1,
+    },
+  ),
+  retryBaseMs: int(
+    'BACKFILLER_RETRY_BASE_MS',
+    'Pause before the second try at a repo, in milliseconds; it doubles from try to try.',
+    {
+      default: 10_000,
+      min: 1,
+    },
+  ),
+  retryMaxMs: int('BACKFILLER_RETRY_MAX_MS', 'Longest pause between two tries, in milliseconds.', {
+    default: 3_600_000,
+    min: 1,
+  }),
   maxAttempts: int('BACKFILLER_MAX_ATTEMPTS', 'Tries at one repo before it goes to the dead letters.', {
     default: 8,
     min: 1,

@@ -1,0 +1,185 @@
+import type { KnownRev } from '@headwater/database';
+import type { RepoJob } from '@headwater/events';
+import type { IdentityResolver, RepoIdentity } from '@headwater/identity';
+import type { RepoSnapshot } from '@headwater/repo';
+import { getLatestCommit, type XrpcClient, XrpcError } from '@headwater/xrpc';
+import { type DownloadLimits, download } from './download.ts';
+import type { HostLanes, Lane } from './lanes/host-lanes.ts';
+import type { MemoryBudget } from './memory-budget.ts';
+import type { BackfillerMetrics } from './metrics.ts';
+import { covers, type Need, needOf } from './need.ts';
+import { isTerminal, laneOutcomeOf, type Outcome } from './outcome.ts';
+import { type SendContext, sendDifferences } from './send.ts';
+import type { Slots } from './slots.ts';
+import type { RepoStore } from './store.ts';
+
+export interface FetchContext extends SendContext {
+  store: RepoStore;
+  identities: IdentityResolver;
+  client: XrpcClient;
+  lanes: HostLanes;
+  slots: Slots;
+  memory: MemoryBudget;
+  metrics: BackfillerMetrics;
+  download: DownloadLimits;
+  /** Fetch whatever is stored. */
+  force: boolean;
+}
+
+export interface Task {
+  job: RepoJob;
+  /** When the job was written, in ms. */
+  listedAt: number;
+  /** A try failed: the account may have moved meanwhile. */
+  again: boolean;
+  /** What is under way is to end. */
+  signal: AbortSignal;
+  /** No fetch is to be begun any more. */
+  stopping: AbortSignal;
+}
+
+/**
+ * One look at one repo, from the job to the last part in the stream.
+ *
+ *   job ─► is there anything to do? ─► who and where ─► a slot ─► a turn at the host
+ *       ─► fetch and verify ─► (turn given back) ─► compare and send
+ *
+ * Until it has a slot it holds nothing but its place, so that entries of busy
+ * or unchanged repos pass quickly.
+ *
+ * @throws what another try may mend: XrpcError, RepoError, IdentityError, TransientError
+ */
+export async function fetchRepo(context: FetchContext, task: Task): Promise<Outcome> {
+  const { store, identities, force, metrics } = context;
+  const { job, listedAt } = task;
+  const known = await store.known(job.did);
+  const need = needOf(job, force);
+  if (!need.fetch) {
+    if (!job.active) {
+      await store.inactive(job.did, job.status ?? 'unknown', listedAt);
+      return { end: 'inactive' };
+    }
+    const covered = job.rev === '' ? undefined : covers(known, job.rev);
+    if (covered) return covered;
+  }
+  try {
+    const identity = await metrics.time('identity', () =>
+      task.again ? identities.refreshRepo(job.did) : identities.resolveRepo(job.did),
+    );
+    return await new Fetch(context, task, need, known, identity).run();
+  } catch (error) {
+    if (!isTerminal(error)) throw error;
+    await store.unavailable(job.did, `identity-${error.reason}`);
+    return { end: 'unavailable', reason: error.reason };
+  }
+}
+
+/** The part of a look that needs a slot. */
+class Fetch {
+  readonly #context: FetchContext;
+  readonly #task: Task;
+  readonly #need: Need;
+  readonly #known: KnownRev | undefined;
+  readonly #identity: RepoIdentity;
+
+  constructor(
+    context: FetchContext,
+    task: Task,
+    need: Need,
+    known: KnownRev | undefined,
+    identity: RepoIdentity,
+  ) {
+    this.#context = context;
+    this.#task = task;
+    this.#need = need;
+    this.#known = known;
+    this.#identity = identity;
+  }
+
+  async run(): Promise<Outcome> {
+    const { slots, lanes, metrics } = this.#context;
+    const { stopping } = this.#task;
+    using _slot = await metrics.time('wait', () => slots.take(stopping));
+    const turn = await lanes.acquire(new URL(this.#identity.pds).host, stopping);
+    if ('busy' in turn) return { end: 'later', reason: `host-${turn.busy}`, afterMs: turn.waitMs };
+    metrics.inFlight.inc();
+    try {
+      return await this.#fetchAndSend(turn);
+    } finally {
+      metrics.inFlight.dec();
+    }
+  }
+
+  async #fetchAndSend(turn: Lane): Promise<Outcome> {
+    const { memory, metrics } = this.#context;
+    const { job, signal } = this.#task;
+    const startedAt = new Date();
+    using share = memory.take();
+    const got = await this.#takeTurn(turn, share.bytes);
+    if ('end' in got) return got;
+    await using snapshot = got;
+    metrics.bytes.inc(snapshot.bytes);
+    return await metrics.time('send', () =>
+      sendDifferences(snapshot, this.#context, {
+        startedAt,
+        force: this.#need.compare,
+        // The lister and the PDS agree that the account is active: what hid it is over.
+        showAccount: job.active && this.#known?.accountStatus != null,
+        signal,
+      }),
+    );
+  }
+
+  /** Makes the requests of one turn and tells the lane how they went. */
+  async #takeTurn(turn: Lane, memoryBytes: number): Promise<RepoSnapshot | Outcome> {
+    await using _turn = turn;
+    try {
+      const got = await this.#request(turn, memoryBytes);
+      await turn.end('ok');
+      return got;
+    } catch (error) {
+      if (this.#task.signal.aborted) throw error;
+      const answer = error instanceof XrpcError ? error : undefined;
+      const parkedMs = await turn.end(laneOutcomeOf(error), answer?.retryAfterMs);
+      if (answer?.kind === 'rate-limited') {
+        const afterMs = this.#context.lanes.spread(turn.host, parkedMs);
+        return { end: 'later', reason: 'rate-limited', afterMs };
+      }
+      if (answer?.kind === 'terminal') return await this.#settleTerminal(answer);
+      throw error;
+    }
+  }
+
+  async #request(turn: Lane, memoryBytes: number): Promise<RepoSnapshot | Outcome> {
+    const { signal, stopping } = this.#task;
+    stopping.throwIfAborted();
+    const unchanged = await this.#askLatest(turn);
+    if (unchanged) return unchanged;
+    const { client, identities, metrics, download: limits } = this.#context;
+    const options = { client, identities, identity: this.#identity, limits, memoryBytes, signal };
+    return await metrics.time('fetch', () => download(options));
+  }
+
+  /** For a job without a rev a small question may spare a large answer. */
+  async #askLatest(turn: Lane): Promise<Outcome | undefined> {
+    const { job, signal } = this.#task;
+    const { state } = this.#known ?? {};
+    if (job.rev !== '' || this.#need.fetch || (state !== 'complete' && state !== 'sent')) return undefined;
+    const { did, pds } = this.#identity;
+    const { rev } = await getLatestCommit(this.#context.client, pds, did, { signal });
+    const outcome = covers(this.#known, rev);
+    if (!outcome) await turn.request(signal);
+    return outcome;
+  }
+
+  /** The host that has withdrawn a repo may be one that the account has left: a fresh document tells. */
+  async #settleTerminal(error: XrpcError): Promise<Outcome> {
+    const { identities, store } = this.#context;
+    const { did, pds } = this.#identity;
+    const fresh = await identities.refreshRepo(did);
+    if (fresh.pds !== pds) return { end: 'later', reason: 'moved', afterMs: 0 };
+    const reason = error.errorName ?? 'unavailable';
+    await store.unavailable(did, reason);
+    return { end: 'unavailable', reason };
+  }
+}

@@ -1,0 +1,150 @@
+import { Metrics, sleep } from '@headwater/ops';
+import { connect, type Redis } from '@headwater/streams';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { startRedis, type TestRedis } from '../../../../test/support/index.ts';
+import { type Busy, HostLanes, type HostLanesOptions, Lane } from './host-lanes.ts';
+
+let server: TestRedis;
+let redis: Redis;
+const { signal } = new AbortController();
+
+beforeAll(async () => {
+  server = await startRedis();
+  redis = connect(server.url);
+});
+beforeEach(() => redis.flushall());
+afterAll(async () => {
+  redis.disconnect();
+  await server.stop();
+});
+
+function lanesOf(options: Partial<HostLanesOptions> = {}): HostLanes {
+  return new HostLanes({
+    redis,
+    prefix: 'repo_backfill',
+    concurrency: 2,
+    requestsPerSecond: 1000,
+    metrics: new Metrics('test'),
+    ...options,
+  });
+}
+
+const isLane = (turn: Lane | Busy): turn is Lane => turn instanceof Lane;
+async function need(turn: Promise<Lane | Busy>): Promise<Lane> {
+  const lane = await turn;
+  if (!isLane(lane)) throw new Error(`no turn: ${lane.busy}`);
+  return lane;
+}
+
+describe('HostLanes', () => {
+  it('gives so many turns at one host to all copies together, and others to other hosts', async () => {
+    await using one = lanesOf();
+    await using two = lanesOf();
+    const first = await need(one.acquire('a', signal));
+    await need(two.acquire('a', signal));
+    expect(await one.acquire('a', signal)).toMatchObject({ busy: 'busy' });
+    expect(await two.acquire('a', signal)).toMatchObject({ busy: 'busy' });
+    await need(two.acquire('b', signal));
+    await first.end('ok');
+    await need(two.acquire('a', signal));
+  });
+
+  it('sends so many requests a second, of all copies together', async () => {
+    await using one = lanesOf({ requestsPerSecond: 20, concurrency: 100 });
+    await using two = lanesOf({ requestsPerSecond: 20, concurrency: 100 });
+    const started = performance.now();
+    let sent = 0;
+    let refused = 0;
+    while (performance.now() - started < 1500) {
+      const both = [one, two, one, two, one, two, one, two, one, two];
+      const turns = await Promise.all(both.map((lanes) => lanes.acquire('a', signal)));
+      for (const turn of turns) {
+        if (isLane(turn)) sent += 1;
+        else refused += 1;
+        if (isLane(turn)) await turn.end('ok');
+      }
+      await sleep(5);
+    }
+    // A burst of a second's worth, then the rate: 20 + 1.5 × 20, and what waits a quarter of a second.
+    expect(sent).toBeGreaterThan(40);
+    expect(sent).toBeLessThanOrEqual(56);
+    expect(refused).toBeGreaterThan(0);
+  });
+
+  it('parks a host as long as it asks, for all copies, across restarts', async () => {
+    const one = lanesOf();
+    const lane = await need(one.acquire('a', signal));
+    expect(await lane.end('limited', 30_000)).toBeGreaterThan(29_000);
+    await one[Symbol.asyncDispose]();
+    await using two = lanesOf();
+    const turn = await two.acquire('a', signal);
+    expect(turn).toMatchObject({ busy: 'parked' });
+    expect((turn as Busy).waitMs).toBeGreaterThan(29_000);
+    expect(await redis.zrange('repo_backfill:parked', 0, -1)).toEqual(['a']);
+  });
+
+  it('parks for a growing time where a 429 says nothing', async () => {
+    await using lanes = lanesOf({ baseParkMs: 100, maxParkMs: 400 });
+    const pauses: number[] = [];
+    for (let i = 0; i < 5; i++) {
+      const lane = await need(lanes.acquire('a', signal));
+      pauses.push(await lane.end('limited'));
+      await sleep(pauses.at(-1)! + 5);
+    }
+    expect(pauses[0]).toBeLessThanOrEqual(100);
+    expect(pauses[2]).toBeGreaterThanOrEqual(200);
+    expect(Math.max(...pauses)).toBeLessThanOrEqual(400);
+  });
+
+  it('counts what several requests under way say of one outage once', async () => {
+    await using lanes = lanesOf({ concurrency: 10, baseParkMs: 1000, maxParkMs: 100_000 });
+    const turns = await Promise.all(Array.from({ length: 10 }, () => need(lanes.acquire('a', signal))));
+    const pauses = await Promise.all(turns.map((turn) => turn.end('limited')));
+    expect(Math.max(...pauses)).toBeLessThanOrEqual(1000);
+  });
+
+  it('parks a host that keeps failing, then probes it with one request, then trusts it again', async () => {
+    await using lanes = lanesOf({ baseParkMs: 50, maxParkMs: 50 });
+    for (let i = 0; i < 2; i++) expect(await (await need(lanes.acquire('a', signal))).end('failed')).toBe(0);
+    expect(await (await need(lanes.acquire('a', signal))).end('failed')).toBeGreaterThan(0);
+    expect(await lanes.acquire('a', signal)).toMatchObject({ busy: 'parked' });
+    await sleep(60);
+    const probe = await need(lanes.acquire('a', signal));
+    expect(await lanes.acquire('a', signal)).toMatchObject({ busy: 'busy' });
+    await probe.end('ok');
+    await need(lanes.acquire('a', signal));
+    await need(lanes.acquire('a', signal));
+  });
+
+  it('takes over the turns of a process that died, keeps those of one that lives', async () => {
+    const dead = lanesOf({ leaseMs: 300 });
+    await need(dead.acquire('a', signal));
+    await need(dead.acquire('a', signal));
+    const lanes = lanesOf({ leaseMs: 300 });
+    expect(await lanes.acquire('a', signal)).toMatchObject({ busy: 'busy' });
+    await sleep(700);
+    expect(await lanes.acquire('a', signal)).toMatchObject({ busy: 'busy' });
+    await dead[Symbol.asyncDispose]();
+    await redis.hset('repo_backfill:host:a', 'lease:gone', `${Date.now() - 1}`);
+    await need(lanes.acquire('a', signal));
+    await need(lanes.acquire('a', signal));
+    await lanes[Symbol.asyncDispose]();
+  });
+
+  it('spreads the entries that it refuses, so that they do not all come back at once', async () => {
+    await using lanes = lanesOf({ concurrency: 1, requestsPerSecond: 10 });
+    await need(lanes.acquire('a', signal));
+    const waits: number[] = [];
+    for (let i = 0; i < 20; i++) waits.push(((await lanes.acquire('a', signal)) as Busy).waitMs);
+    expect(waits.at(-1)! - waits[0]!).toBeGreaterThan(1700);
+  });
+
+  it('shows how many hosts are parked', async () => {
+    const metrics = new Metrics('test');
+    await using lanes = lanesOf({ metrics });
+    for (const host of ['a', 'b']) await (await need(lanes.acquire(host, signal))).end('limited', 5000);
+    const shown = await metrics.registry.metrics();
+    expect(shown).toMatch(/headwater_backfiller_hosts_parked\{.*\} 2/);
+    expect(shown).toMatch(/headwater_backfiller_host_refusals_total/);
+  });
+});

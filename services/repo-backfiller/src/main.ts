@@ -1,0 +1,4 @@
+import { runService } from '@headwater/ops';
+import { runBackfiller } from './service.ts';
+
+await runService('repo-backfiller', (context) => runBackfiller(context));

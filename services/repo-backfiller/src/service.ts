@@ -1,0 +1,175 @@
+import { hostname } from 'node:os';
+import { databasePool, type Pool } from '@headwater/database';
+import { collectionFilter, decodeRepoJob, type RepoJob } from '@headwater/events';
+import { createIdentity } from '@headwater/identity';
+import { type Context, type Logger, type Metrics, startOpsServer, supervise } from '@headwater/ops';
+import {
+  checkRedis,
+  connect,
+  consume,
+  keysOf,
+  Producer,
+  type Redis,
+  type StreamMetrics,
+  streamMetrics,
+} from '@headwater/streams';
+import { XrpcClient } from '@headwater/xrpc';
+import type { FetchContext } from './fetch-repo.ts';
+import { HostLanes } from './lanes/host-lanes.ts';
+import { MemoryBudget } from './memory-budget.ts';
+import { BackfillerMetrics } from './metrics.ts';
+import { Slots } from './slots.ts';
+import { RepoStore } from './store.ts';
+import { cleanTmpFolder } from './tmp-folder.ts';
+import { Worker } from './worker.ts';
+
+type Settings = Context<'repo-backfiller'>['settings'];
+
+/** What tests set otherwise than operators. */
+export interface Tuning {
+  /** How long a host may be too slow in one stretch, in ms. */
+  graceMs?: number;
+  /** First and longest pause of a host that fails, in ms. */
+  baseParkMs?: number;
+  maxParkMs?: number;
+  claimIdleMs?: number;
+  /** Events in one entry. */
+  partEvents?: number;
+}
+
+/** Entries of the output stream: as large as costs least in Redis, small enough for a batch of the indexer. */
+const PART = { events: 200, chars: 256 * 1024, sendChars: 1024 * 1024 };
+/** Longest wait of a dependency's answer before /readyz says so, in ms. */
+const READY_MS = 2_000;
+/** What is left of the drain for handing entries back. */
+const HAND_BACK_MS = 5_000;
+
+/** Runs the service until the signal aborts; what is unfinished then goes back to the stream. */
+export async function runBackfiller(
+  { settings, signal, log, metrics }: Context<'repo-backfiller'>,
+  tuning: Tuning = {},
+): Promise<void> {
+  const redis = connect(settings.redisUrl, { name: 'headwater-repo-backfiller', log });
+  const pool = databasePool({
+    url: settings.databaseUrl,
+    schema: settings.databaseSchema,
+    max: Math.min(settings.concurrency + 2, 12),
+    applicationName: 'headwater repo-backfiller',
+  });
+  const store = new RepoStore(pool);
+  try {
+    await using _ops = await startOpsServer({
+      port: settings.metricsPort,
+      host: settings.metricsHost,
+      metrics,
+      log,
+      ready: () => ready(redis, pool),
+    });
+    await using client = new XrpcClient({
+      contact: settings.contact,
+      allowPrivateAddresses: settings.allowPrivateAddresses,
+    });
+    await using lanes = lanesOf(settings, redis, metrics, tuning);
+    const streams = streamMetrics(metrics);
+    const context = await contextOf({ settings, redis, store, client, lanes, log, metrics, streams, tuning });
+    const task = (until: AbortSignal) => pull({ settings, redis, context, log, streams, tuning }, until);
+    await supervise('repos', task, { signal, log, metrics });
+  } finally {
+    await pool.end();
+    redis.disconnect();
+  }
+}
+
+function lanesOf(settings: Settings, redis: Redis, metrics: Metrics, tuning: Tuning): HostLanes {
+  return new HostLanes({
+    redis,
+    prefix: settings.inputStream,
+    concurrency: settings.hostConcurrency,
+    requestsPerSecond: settings.hostRequestsPerSecond,
+    metrics,
+    ...(tuning.baseParkMs !== undefined && { baseParkMs: tuning.baseParkMs }),
+    ...(tuning.maxParkMs !== undefined && { maxParkMs: tuning.maxParkMs }),
+  });
+}
+
+interface Parts {
+  settings: Settings;
+  redis: Redis;
+  store: RepoStore;
+  client: XrpcClient;
+  lanes: HostLanes;
+  log: Logger;
+  metrics: Metrics;
+  streams: StreamMetrics;
+  tuning: Tuning;
+}
+
+async function contextOf(parts: Parts): Promise<FetchContext> {
+  const { settings, redis, store, client, lanes, log, metrics, streams, tuning } = parts;
+  const { highWaterMark, highWaterBytes, maxRepoBytes, minBytesPerSecond, deadlineMs } = settings;
+  const tmpFolder = await cleanTmpFolder(settings.tmpFolder);
+  return {
+    store,
+    identities: createIdentity({ client, store: redis, metrics, settings }).identities,
+    client,
+    lanes,
+    slots: new Slots(settings.concurrency),
+    memory: new MemoryBudget(settings.memoryBytes, settings.spoolAboveBytes),
+    producer: new Producer(redis, settings.outputStream, {
+      highWaterMark,
+      highWaterBytes,
+      log,
+      metrics: streams,
+    }),
+    metrics: new BackfillerMetrics(metrics),
+    log,
+    wanted: collectionFilter(settings.collections),
+    limits: { ...PART, events: tuning.partEvents ?? PART.events },
+    download: { maxRepoBytes, minBytesPerSecond, graceMs: tuning.graceMs ?? 10_000, deadlineMs, tmpFolder },
+    force: settings.force,
+  };
+}
+
+interface Pull extends Pick<Parts, 'settings' | 'redis' | 'log' | 'streams' | 'tuning'> {
+  context: FetchContext;
+}
+
+/** Takes entries and ends each: repos found out of step before those of an enumeration. */
+async function pull({ settings, redis, context, log, streams, tuning }: Pull, signal: AbortSignal) {
+  const { maxAttempts, retryBaseMs: base, retryMaxMs: max } = settings;
+  const worker = new Worker({ context, log, maxAttempts, retryMs: { base, max }, stopping: signal });
+  const { stream, urgent } = keysOf(redis, settings.inputStream);
+  // More places than slots: entries that end without a fetch pass by those that wait for one.
+  const places = settings.concurrency + settings.batchSize;
+  await consume<RepoJob>({
+    redis,
+    stream: [urgent, stream],
+    group: settings.consumerGroup,
+    consumer: settings.consumerName ?? `${hostname()}-${process.pid}`,
+    decode: decodeRepoJob,
+    write: ([entry], hard) => worker.take(entry!, hard),
+    concurrency: places,
+    maxAttempts,
+    retryMs: { base, max },
+    ...(tuning.claimIdleMs !== undefined && { claimIdleMs: tuning.claimIdleMs }),
+    drainMs: Math.max(0, settings.drainMs - HAND_BACK_MS),
+    signal,
+    log,
+    metrics: streams,
+  });
+}
+
+async function ready(redis: Redis, pool: Pool): Promise<Record<string, true | string>> {
+  const [redisReady, databaseReady] = await Promise.all([
+    said(checkRedis(redis, READY_MS)),
+    said(pool.query('SELECT 1')),
+  ]);
+  return { redis: redisReady, postgresql: databaseReady };
+}
+
+async function said(check: Promise<unknown>): Promise<true | string> {
+  return check.then(
+    () => true as const,
+    (error: Error) => error.message,
+  );
+}

@@ -1,0 +1,70 @@
+import {
+  beginFetch,
+  type KnownRev,
+  knownRevs,
+  markRepoState,
+  markSent,
+  type Pool,
+  repoRows,
+} from '@headwater/database';
+import { Batcher } from './batcher.ts';
+import type { Row } from './compare.ts';
+
+/** Repos asked about in one query. */
+const ASKED_AT_ONCE = 500;
+
+/** Statuses of accounts that follow from what a PDS answers; RepoNotFound says nothing of the account. */
+const statusOf: Record<string, string> = {
+  RepoTakendown: 'takendown',
+  RepoSuspended: 'suspended',
+  RepoDeactivated: 'deactivated',
+};
+
+/** What the backfiller asks of PostgreSQL. All errors of its infrastructure are TransientErrors. */
+export class RepoStore {
+  readonly #pool: Pool;
+  readonly #known: Batcher<string, KnownRev>;
+
+  constructor(pool: Pool) {
+    this.#pool = pool;
+    this.#known = new Batcher((dids) => knownRevs(pool, dids), ASKED_AT_ONCE);
+  }
+
+  /** What is stored of a repo; questions of many workers go together. */
+  known(did: string): Promise<KnownRev | undefined> {
+    return this.#known.get(did);
+  }
+
+  /** Raises the floor before the comparison; says whether there is anything to do at all. */
+  begin(start: { did: string; rev: string; fetch: string; force: boolean }) {
+    return beginFetch(this.#pool, start);
+  }
+
+  /** Rows of a repo in the order of their paths' bytes. */
+  rows(did: string): AsyncIterable<Row> {
+    return repoRows(this.#pool, did);
+  }
+
+  /** All parts are in the stream. */
+  async sent(did: string, fetch: string): Promise<void> {
+    await markSent(this.#pool, did, fetch);
+  }
+
+  /** A terminal answer, or an identity without a repo. */
+  async unavailable(did: string, reason: string): Promise<void> {
+    const status = Object.hasOwn(statusOf, reason) ? statusOf[reason]! : undefined;
+    const account = status === undefined ? undefined : { active: false, status, time: Date.now() };
+    await markRepoState(this.#pool, { did, state: 'unavailable', reason, ...(account && { account }) });
+  }
+
+  /** A host lists the account as inactive. `time`: when it said so, in ms. */
+  async inactive(did: string, status: string, time: number): Promise<void> {
+    const account = { active: false, status, time };
+    await markRepoState(this.#pool, { did, state: 'unavailable', reason: status, account });
+  }
+
+  /** Every try failed; the entry goes to the dead letters. */
+  async failed(did: string, reason: string): Promise<void> {
+    await markRepoState(this.#pool, { did, state: 'failed', reason });
+  }
+}
