@@ -11,6 +11,13 @@ import { Service } from './services.ts';
 
 export const ROOT = fileURLToPath(new URL('../../../../', import.meta.url));
 
+/** One process of each service: one that comes back takes up at once what it had in hand. */
+export const ALONE = {
+  INDEXER_CONSUMER: 'indexer',
+  BACKFILLER_CONSUMER_NAME: 'repo-backfiller',
+  INGESTER_LEASE_MS: '3000',
+};
+
 export interface PipelineOptions {
   folder: string;
   display: Display;

@@ -5,7 +5,7 @@ import { showComparison, showHowToLook } from './closing.ts';
 import { type CollectionCount, compareRepos, isEqual, type RepoSource } from './compare.ts';
 import { number } from './display.ts';
 import type { Options } from './options.ts';
-import type { Pipeline } from './pipeline.ts';
+import { ALONE, type Pipeline } from './pipeline.ts';
 import { isBackfilled, reposIn, type State } from './state.ts';
 import { watchUntil } from './watch.ts';
 
@@ -28,7 +28,7 @@ export async function runOnRelay(pipeline: Pipeline, options: Options, signal: A
     await pipeline.redis.del(keysOf(pipeline.redis, 'repo_backfill').cursor(host));
   const known = await knownRepos(pipeline);
   if (known > 0) display.line(`Going on with ${number(known)} repos of an earlier start.`);
-  await pipeline.startServices({}, settingsFor(options));
+  await pipeline.startServices(ALONE, settingsFor(options));
 
   const done = (state: State) =>
     options.dids.length > 0 ? areSettled(pipeline, options.dids) : isBackfilled(state);

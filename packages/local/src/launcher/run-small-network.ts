@@ -5,13 +5,17 @@ import { showComparison, showHowToLook } from './closing.ts';
 import { compareRepos } from './compare.ts';
 import { type Display, number } from './display.ts';
 import type { Options } from './options.ts';
-import type { Pipeline } from './pipeline.ts';
+import { ALONE, type Pipeline } from './pipeline.ts';
 import { listRepos, makeChanges, type SmallNetwork } from './small-network.ts';
 import { isBackfilled } from './state.ts';
 import { watchUntil } from './watch.ts';
 
-/** Settings for a network on this machine: nobody needs to be spared, and one wants to see changes at once. */
+/**
+ * Settings for a network on this machine: nobody needs to be spared, one wants
+ * to see changes at once, and after a crash there is nobody else to wait for.
+ */
 const DEFAULTS = {
+  ...ALONE,
   BACKFILLER_HOST_REQUESTS_PER_SECOND: '500',
   BACKFILLER_HOST_CONCURRENCY: '10',
   INGESTER_BATCH_TIMEOUT_MS: '100',
