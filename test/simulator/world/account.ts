@@ -25,6 +25,7 @@ export class Account {
   rotations = 0;
   /** rev of the repo as it was when the network began. */
   readonly baseRev: string;
+  readonly #isNew: boolean;
   #catalog: Catalog;
   #key: SigningKey | undefined;
   #repo: Repo | undefined;
@@ -38,6 +39,8 @@ export class Account {
     host: Host;
     curve: Curve;
     baseRev: string;
+    /** The account was made after the network began: its repo starts empty. */
+    isNew?: boolean;
   }) {
     this.#catalog = fields.catalog;
     this.#cache = fields.cache;
@@ -45,6 +48,7 @@ export class Account {
     this.host = fields.host;
     this.curve = fields.curve;
     this.baseRev = fields.baseRev;
+    this.#isNew = fields.isNew ?? false;
     this.did = fields.catalog.did(fields.index);
     this.handle = `u${fields.index}.test`;
   }
@@ -93,7 +97,12 @@ export class Account {
   #makeBase(): Repo {
     // Signed by the key of that time.
     const key = deriveKey(this.curve, `${this.did} 0`);
-    return Repo.create(this.did, this.baseRev, key, baseRecords(this.#catalog, this.index));
+    return Repo.create(
+      this.did,
+      this.baseRev,
+      key,
+      this.#isNew ? [] : baseRecords(this.#catalog, this.index),
+    );
   }
 }
 

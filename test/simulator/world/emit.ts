@@ -1,3 +1,4 @@
+import type { Block } from '../protocol/car.ts';
 import {
   accountFrame,
   type CommitBody,
@@ -6,6 +7,7 @@ import {
   identityFrame,
   syncFrame,
 } from '../protocol/frame.ts';
+import { blockOf, cidOfNode } from '../protocol/tree.ts';
 import type { Account } from './account.ts';
 import type { About } from './feed.ts';
 import type { Host } from './host.ts';
@@ -67,6 +69,32 @@ export class Emitter {
     const time = this.world.tick(1);
     const frame = accountFrame({ did, time, active, ...(!active && { status }) });
     this.#say(account, frame, { type: '#account', did });
+  }
+
+  /** What the host that an account has left says in its own stream; relays listen to the new one. */
+  farewell(account: Account, from: Host): void {
+    const { did } = account;
+    const frame = accountFrame({ did, time: this.world.tick(1), active: false, status: 'deactivated' });
+    from.feed.push(frame, { type: '#account', did });
+  }
+
+  /** The commit with which a repo begins. */
+  firstCommit(account: Account): void {
+    const { commit, tree } = account.changingRepo;
+    const { did, rev, cid } = commit;
+    const blocks: Block[] = [
+      [cid, commit.block],
+      [cidOfNode(tree), blockOf(tree)],
+    ];
+    this.sendCommit(account, {
+      did,
+      rev,
+      since: null,
+      commit: cid,
+      ops: [],
+      blocks,
+      time: this.world.tick(0),
+    });
   }
 
   #say(account: Account, frame: Frame, about: About): void {

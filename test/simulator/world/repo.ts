@@ -1,12 +1,14 @@
 import { decode } from '@atcute/cbor';
+import type { Random } from '../content/random.ts';
 import { type Block, car } from '../protocol/car.ts';
 import { encodeJson, type Json } from '../protocol/cbor.ts';
 import { cidKey, cidOf } from '../protocol/cid.ts';
 import { type Commit, signCommit } from '../protocol/commit.ts';
 import type { Op } from '../protocol/frame.ts';
 import type { SigningKey } from '../protocol/keys.ts';
-import { blockOf, buildTree, cidOfNode, type Node, nodes } from '../protocol/tree.ts';
+import { blockOf, buildTree, cidOfNode, getValue, type Node, nodes } from '../protocol/tree.ts';
 import { coveringProof, removeKey, setKey } from '../protocol/tree-edit.ts';
+import { PathBag } from './path-bag.ts';
 
 export type Change =
   | { action: 'create' | 'update'; path: string; json: Json }
@@ -26,6 +28,7 @@ export class Repo {
   readonly records: Map<string, Buffer>;
   commit: Commit;
   tree: Node;
+  #bag: PathBag | undefined;
 
   private constructor(did: string, records: Map<string, Buffer>, tree: Node, commit: Commit) {
     this.did = did;
@@ -52,6 +55,12 @@ export class Repo {
     const ops = changes.map((change) => this.#apply(change));
     this.commit = signCommit({ did: this.did, rev, data: cidOfNode(this.tree) }, key);
     return { commit: this.commit, before, ops, blocks: this.#blocksOf(ops) };
+  }
+
+  /** The path of one of the records, any of them. */
+  draw(random: Random): string | undefined {
+    this.#bag ??= new PathBag([...this.records.keys()].sort());
+    return this.#bag.draw(random);
   }
 
   json(path: string): Json | undefined {
@@ -81,16 +90,18 @@ export class Repo {
 
   #apply(change: Change): Op {
     const { action, path } = change;
-    const old = this.records.get(path);
-    const prev = old && { prev: cidOf(old) };
+    const old = getValue(this.tree, path);
+    const prev = old && { prev: old };
     if (action === 'delete') {
       this.records.delete(path);
+      this.#bag?.delete(path);
       this.tree = removeKey(this.tree, path);
       return { action, path, cid: null, ...prev };
     }
     const block = encodeJson(change.json);
     const cid = cidOf(block);
     this.records.set(path, block);
+    this.#bag?.add(path);
     this.tree = setKey(this.tree, path, cid);
     return { action, path, cid, ...prev };
   }

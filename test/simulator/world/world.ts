@@ -33,7 +33,7 @@ export class World {
   readonly options: WorldOptions;
   readonly catalog: Catalog;
   readonly hosts: Host[];
-  readonly accounts: Account[];
+  readonly accounts: Account[] = [];
   /** Event streams of the relays: each has seqs of its own. */
   readonly relays: Feed[];
   readonly byDid = new Map<string, Account>();
@@ -41,6 +41,7 @@ export class World {
   /** Posts that had a thread gate, which is gone. */
   readonly ungated = new Set<string>();
   #micros: number;
+  readonly #cache: RepoCache;
 
   constructor(options: WorldOptions) {
     this.options = options;
@@ -51,8 +52,8 @@ export class World {
       { length: options.relays },
       (_, i) => new Feed({ window: options.window, next: 1 + i * 1_000_000 }),
     );
-    const cache = new RepoCache(options.cachedRecords);
-    this.accounts = Array.from({ length: options.repos }, (_, i) => this.#account(i, cache));
+    this.#cache = new RepoCache(options.cachedRecords);
+    for (let i = 0; i < options.repos; i++) this.#addFirst(i);
   }
 
   /** The present time in ms; stands still between operations where it is simulated. */
@@ -85,16 +86,26 @@ export class World {
     return cidText(cidOf(Buffer.from(account.did)));
   }
 
-  #account(index: number, cache: RepoCache): Account {
+  /** An account that joins now. */
+  addAccount(): Account {
+    const index = this.accounts.length;
+    return this.#add(index, new Random(this.options.seed, 12, index), this.tid(), true);
+  }
+
+  #addFirst(index: number): void {
     const random = new Random(this.options.seed, 10, index);
+    const account = this.#add(index, random, tidOf((EPOCH + SPAN) * 1000 + index * 1000, 0), false);
+    if (!random.chance(this.options.inactive)) return;
+    account.status = random.pick<Status>(['deactivated', 'takendown', 'suspended']);
+  }
+
+  #add(index: number, random: Random, baseRev: string, isNew: boolean): Account {
     const host = this.hosts[index < this.hosts.length ? index : random.popular(this.hosts.length)]!;
-    const baseRev = tidOf((EPOCH + SPAN) * 1000 + index * 1000, 0);
     const curve = random.chance(this.options.p256) ? 'p256' : 'k256';
-    const account = new Account({ catalog: this.catalog, cache, index, host, curve, baseRev });
-    if (random.chance(this.options.inactive)) {
-      account.status = random.pick<Status>(['deactivated', 'takendown', 'suspended']);
-    }
+    const { catalog } = this;
+    const account = new Account({ catalog, cache: this.#cache, index, host, curve, baseRev, isNew });
     host.add(account);
+    this.accounts.push(account);
     this.byDid.set(account.did, account);
     this.byHandle.set(account.handle, account);
     return account;
