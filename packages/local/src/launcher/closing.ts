@@ -48,6 +48,7 @@ function verdict(count: CollectionCount): string {
   return `differs: ${named.join(', ')}`;
 }
 
+/** Rows of the collection's own table; further likes, reposts, follows of the same subject are kept apart. */
 async function rowsOfOwnTable(
   sql: postgres.Sql,
   schema: string,
@@ -55,10 +56,10 @@ async function rowsOfOwnTable(
 ): Promise<string | number> {
   const name = TABLES[collection];
   if (name === undefined) return '';
-  const [row] = await sql<
-    { count: number }[]
-  >`SELECT count(*)::int AS count FROM ${sql(schema)}.${sql(name)}`;
-  return row!.count;
+  const [row] = await sql<{ count: number; twice: number }[]>`
+    SELECT (SELECT count(*)::int FROM ${sql(schema)}.${sql(name)}) AS count,
+      (SELECT count(*)::int FROM ${sql(schema)}.duplicate_record WHERE uri LIKE ${`at://%/${collection}/%`}) AS twice`;
+  return row!.twice === 0 ? row!.count : `${number(row!.count)} + ${row!.twice} twice`;
 }
 
 /** How to look at what is there. */

@@ -15,13 +15,11 @@ export class Display {
 
   /** The block's lines. Without a terminal they are printed as one line each time they differ. */
   block(lines: string[]): void {
-    if (this.out.isTTY) {
-      this.redraw([], lines);
-      return;
-    }
-    const text = lines.join(' | ').replaceAll(/\s+/g, ' ');
-    if (text !== this.printed) this.out.write(`${text.trim()}\n`);
+    const text = lines.join(' | ').replaceAll(/\s+/g, ' ').trim();
+    if (text === this.printed) return;
     this.printed = text;
+    if (this.out.isTTY) this.redraw([], lines);
+    else this.out.write(`  ${text}\n`);
   }
 
   /** What the block shows now stays. */

@@ -61,7 +61,7 @@ async function start(): Promise<SmallNetwork | undefined> {
   );
   const results = await Promise.allSettled([
     pipeline.startServers(),
-    options.relay === undefined ? startSmallNetwork(networkFolder(options), display) : undefined,
+    options.relay === undefined ? startSmallNetwork(networkFolder(options), display, stop.signal) : undefined,
   ]);
   const network = results[1].status === 'fulfilled' ? results[1].value : undefined;
   const failed = results.find((result) => result.status === 'rejected');

@@ -31,6 +31,7 @@ export class Pipeline {
   private sqlClient: postgres.Sql | undefined;
   private redisClient: Redis | undefined;
   private readonly services: Service[] = [];
+  private readonly ports = new Map<string, number>();
   private stopped: Promise<void> | undefined;
   private readonly failure = Promise.withResolvers<never>();
 
@@ -85,7 +86,7 @@ export class Pipeline {
         ...fixed,
         DATABASE_URL: this.databaseUrl,
         REDIS_URL: this.redisUrl,
-        METRICS_PORT: `${await freePort()}`,
+        METRICS_PORT: `${await this.metricsPort(name)}`,
       };
       const service = new Service({
         name,
@@ -97,6 +98,17 @@ export class Pipeline {
       service.finished.catch((error) => this.failure.reject(error));
       this.services.push(service);
     }
+  }
+
+  /** A metric of a service, summed over its labels; 0 when it can't be had. */
+  async metric(service: string, name: string): Promise<number> {
+    const url = `http://127.0.0.1:${this.ports.get(service)}/metrics`;
+    const text = await fetch(url).then(
+      (response) => response.text(),
+      () => '',
+    );
+    const lines = text.split('\n').filter((line) => line.startsWith(`${name}{`));
+    return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
   }
 
   /** Ends everything, the first of the water's way first. Safe to call twice. */
@@ -117,6 +129,12 @@ export class Pipeline {
     this.redisClient?.disconnect();
     await this.sqlClient?.end({ timeout: 2 });
     await this.servers?.stop();
+  }
+
+  private async metricsPort(service: string): Promise<number> {
+    const port = await freePort();
+    this.ports.set(service, port);
+    return port;
   }
 
   private async migrate(): Promise<void> {

@@ -97,13 +97,13 @@ async function reportFetches(
   display: Display,
   before: Map<string, string>,
   listed: number,
-) {
+): Promise<void> {
   const now = await fetchesOf(pipeline);
   const first = [...now.keys()].filter((did) => !before.has(did)).length;
   const again = [...now].filter(([did, fetch]) => before.has(did) && before.get(did) !== fetch).length;
-  display.line(
-    `  ${number(listed)} repos listed; ${number(first)} fetched for the first time, ${number(again)} repos fetched again`,
-  );
+  const bytes = await pipeline.metric('repo-backfiller', 'headwater_backfiller_fetched_bytes_total');
+  const fetched = `${number(first)} fetched for the first time, ${number(again)} repos fetched again`;
+  display.line(`  ${number(listed)} repos listed: ${fetched} (${number(Math.round(bytes / 1024))} KiB read)`);
 }
 
 /** Whether PostgreSQL has every repo at the rev that the PDS listed, or a newer one. */

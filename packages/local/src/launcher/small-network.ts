@@ -22,24 +22,38 @@ export interface SmallNetwork {
  * Starts it; on the first start fills it with accounts and records.
  * A first start that was interrupted while filling begins anew.
  */
-export async function startSmallNetwork(folder: string, display: Display): Promise<SmallNetwork> {
+export async function startSmallNetwork(
+  folder: string,
+  display: Display,
+  signal: AbortSignal,
+): Promise<SmallNetwork> {
   const told = join(folder, 'told');
   if (!existsSync(told)) rmSync(folder, { recursive: true, force: true });
   const main = fileURLToPath(new URL('../network/main.ts', import.meta.url));
-  const process_ = spawnChild(process.execPath, ['--disable-warning=ExperimentalWarning', main, folder]);
-  const ready = await process_.waitForLine((line) => line.startsWith('ready '));
-  const { plcUrl, pdsUrl } = JSON.parse(ready.slice('ready '.length));
-  if (!existsSync(told)) {
-    let shown = '';
-    await tellPast(pdsUrl, (accounts, records) => {
-      shown = `  network     ${accounts} accounts, ${number(records)} records made`;
-      if (process.stdout.isTTY) display.block([shown]);
-    });
-    display.block([shown]);
-    display.keep();
-    writeFileSync(told, '');
+  const child = spawnChild(process.execPath, ['--disable-warning=ExperimentalWarning', main, folder]);
+  try {
+    const ready = await child.waitForLine((line) => line.startsWith('ready '));
+    const { plcUrl, pdsUrl } = JSON.parse(ready.slice('ready '.length));
+    if (!existsSync(told)) {
+      await fill(pdsUrl, display, signal);
+      writeFileSync(told, '');
+    }
+    return { plcUrl, pdsUrl, process: child };
+  } catch (error) {
+    await child.stop();
+    throw error;
   }
-  return { plcUrl, pdsUrl, process: process_ };
+}
+
+async function fill(pdsUrl: string, display: Display, signal: AbortSignal): Promise<void> {
+  let shown = '';
+  await tellPast(pdsUrl, (accounts, records) => {
+    signal.throwIfAborted();
+    shown = `  network     ${accounts} accounts, ${number(records)} records made`;
+    if (process.stdout.isTTY) display.block([shown]);
+  });
+  display.block([shown]);
+  display.keep();
 }
 
 /** Every repo of the network with its newest rev, as its PDS lists it. */
