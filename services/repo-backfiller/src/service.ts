@@ -33,6 +33,8 @@ export interface Tuning {
   baseParkMs?: number;
   maxParkMs?: number;
   claimIdleMs?: number;
+  /** How long entries are put off without the PLC directory. */
+  directoryLaterMs?: number;
   /** Events in one entry. */
   partEvents?: number;
 }
@@ -41,6 +43,8 @@ export interface Tuning {
 const PART = { events: 200, chars: 256 * 1024, sendChars: 1024 * 1024 };
 /** Longest wait of a dependency's answer before /readyz says so, in ms. */
 const READY_MS = 2_000;
+/** Nothing can be fetched without the PLC directory. */
+const DIRECTORY_LATER_MS = 15_000;
 /** What is left of the drain for handing entries back. */
 const HAND_BACK_MS = 5_000;
 
@@ -137,7 +141,14 @@ interface Pull extends Pick<Parts, 'settings' | 'redis' | 'log' | 'streams' | 't
 /** Takes entries and ends each: repos found out of step before those of an enumeration. */
 async function pull({ settings, redis, context, log, streams, tuning }: Pull, signal: AbortSignal) {
   const { maxAttempts, retryBaseMs: base, retryMaxMs: max } = settings;
-  const worker = new Worker({ context, log, maxAttempts, retryMs: { base, max }, stopping: signal });
+  const worker = new Worker({
+    context,
+    log,
+    maxAttempts,
+    retryMs: { base, max },
+    directoryLaterMs: tuning.directoryLaterMs ?? DIRECTORY_LATER_MS,
+    stopping: signal,
+  });
   const { stream, urgent } = keysOf(redis, settings.inputStream);
   // More places than slots: entries that end without a fetch pass by those that wait for one.
   const places = settings.concurrency + settings.batchSize;

@@ -22,14 +22,16 @@ export interface WorkerOptions {
   log: Logger;
   maxAttempts: number;
   retryMs: { base: number; max: number };
+  /** How long an entry is put off when the PLC directory gives no answers. */
+  directoryLaterMs: number;
   /** Aborted when no fetch is to be begun any more. */
   stopping: AbortSignal;
 }
 
 /** How long an entry of a repo that is being fetched already is put off. */
 const SAME_REPO_MS = 5_000;
-/** Without the directory nothing can be fetched: put off slowly, so that the stream stays where it is. */
-const DIRECTORY_AWAY_MS = { hold: 2_000, later: 15_000 };
+/** Without the directory entries are put off slowly, so that most of the stream stays where it is. */
+const DIRECTORY_HOLD_MS = 1_000;
 
 /** Takes entries of `repo_backfill` and says what becomes of each. */
 export class Worker {
@@ -100,11 +102,11 @@ export class Worker {
   }
 
   async #withoutDirectory(entry: Delivered<RepoJob>, error: IdentityError): Promise<Verdict<RepoJob>[]> {
-    const { context, log, stopping } = this.#options;
+    const { context, log, directoryLaterMs, stopping } = this.#options;
     context.metrics.repos.inc({ outcome: 'later' });
     log.warn({ host: error.host, detail: error.message }, 'the PLC directory gives no answers');
-    await sleep(DIRECTORY_AWAY_MS.hold, stopping);
-    const afterMs = Math.max(error.retryAfterMs ?? 0, DIRECTORY_AWAY_MS.later * (0.5 + Math.random()));
+    await sleep(DIRECTORY_HOLD_MS, stopping);
+    const afterMs = Math.max(error.retryAfterMs ?? 0, directoryLaterMs * (0.5 + Math.random()));
     return [{ entry, outcome: 'later', reason: 'directory-away', afterMs }];
   }
 }

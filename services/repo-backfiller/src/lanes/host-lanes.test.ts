@@ -80,7 +80,7 @@ describe('HostLanes', () => {
     const turn = await two.acquire('a', signal);
     expect(turn).toMatchObject({ busy: 'parked' });
     expect((turn as Busy).waitMs).toBeGreaterThan(29_000);
-    expect(await redis.zrange('repo_backfill:parked', 0, -1)).toEqual(['a']);
+    expect(await redis.zrange('repo_backfill:parked', 0, '-1')).toEqual(['a']);
   });
 
   it('parks for a growing time where a 429 says nothing', async () => {

@@ -9,7 +9,7 @@ type Handler = (req: IncomingMessage, res: ServerResponse, url: URL) => void;
 /** A server on loopback whose answers a test can replace. */
 class FakeServer implements AsyncDisposable {
   readonly #server: Server;
-  /** `METHOD-less` paths with their queries, as they were asked for. */
+  /** Paths with their queries, decoded, as they were asked for. */
   readonly requests: string[] = [];
   /** Takes the place of the usual answers while it is set. */
   instead: Handler | undefined;
@@ -17,7 +17,7 @@ class FakeServer implements AsyncDisposable {
   constructor(usual: Handler) {
     this.#server = createServer((req, res) => {
       const url = new URL(req.url!, 'http://localhost');
-      this.requests.push(req.url!);
+      this.requests.push(decodeURIComponent(req.url!));
       (this.instead ?? usual)(req, res, url);
     });
   }

@@ -99,13 +99,14 @@ export class Harness implements AsyncDisposable {
     return events.map((e) => ('rkey' in e ? `${e.type} ${e.collection}/${e.rkey}` : e.type));
   }
 
-  /** Dead letters: their reasons, by DID. */
+  /** Dead letters: their reasons, by DID (by id where there is none). */
   async dead(): Promise<Record<string, string>> {
     const letters = await this.redis.xrange('repo_backfill:dead', '-', '+');
     return Object.fromEntries(
-      letters.map(([, flat]) => {
-        const fields = Object.fromEntries(flat.flatMap((v, i) => (i % 2 ? [] : [[v, flat[i + 1]]])));
-        return [JSON.parse(fields.repo ?? '{}').did ?? fields.repo, fields.reason];
+      letters.map(([id, flat]) => {
+        const value = (name: string) => flat[flat.indexOf(name) + 1]!;
+        const did = /did:[a-z]+:[^"]+/.exec(value('repo'))?.[0];
+        return [did ?? id, value('reason')];
       }),
     );
   }
