@@ -23,6 +23,7 @@ const options = optionsOrExit();
 const display = new Display();
 const stop = new AbortController();
 const pipeline = new Pipeline({ folder: options.folder, display });
+let saidStopping = false;
 process.exitCode = await main();
 process.exit();
 
@@ -42,8 +43,7 @@ async function main(): Promise<number> {
     display.line(`\n${error instanceof Error ? error.message : error}`);
     return 1;
   } finally {
-    display.keep();
-    display.line('Stopping: services finish what they have in hand …');
+    sayStopping();
     await pipeline.stop();
     await network?.process.stop();
     unlock?.();
@@ -60,7 +60,7 @@ async function start(): Promise<SmallNetwork | undefined> {
       : `Headwater on ${options.relay}`,
   );
   const results = await Promise.allSettled([
-    pipeline.startServers(),
+    pipeline.startServers(stop.signal),
     options.relay === undefined ? startSmallNetwork(networkFolder(options), display, stop.signal) : undefined,
   ]);
   const network = results[1].status === 'fulfilled' ? results[1].value : undefined;
@@ -97,12 +97,20 @@ async function follow(): Promise<void> {
   await Promise.race([stopped, pipeline.failed]).finally(() => clearInterval(awake));
 }
 
+function sayStopping(): void {
+  if (saidStopping) return;
+  saidStopping = true;
+  display.keep();
+  display.line('Stopping: services finish what they have in hand …');
+}
+
 function listenToSignals(): void {
   let first = 0;
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
       if (first === 0) {
         first = Date.now();
+        sayStopping();
         stop.abort(new Error('stopped'));
       } else if (Date.now() - first > SAME_SIGNAL_MS) {
         display.line('Ending the services at once; what they had in hand comes again at the next start.');

@@ -41,10 +41,11 @@ export class Pipeline {
   }
 
   /** PostgreSQL with the newest schema, and Redis. */
-  async startServers(): Promise<void> {
+  async startServers(signal: AbortSignal): Promise<void> {
     this.servers = await startServers(this.options.folder);
     this.failWhenEnded('PostgreSQL', this.servers.postgres?.exited);
     this.failWhenEnded('Redis', this.servers.redis?.exited);
+    signal.throwIfAborted();
     await this.migrate();
     const quiet = { onnotice: () => {}, max: 4, connection: { application_name: 'headwater npm start' } };
     this.sqlClient = postgres(this.servers.databaseUrl, quiet);
