@@ -97,8 +97,9 @@ function open(target: RedisTarget, connectionName: string): Redis {
     name: target.master,
     sentinelUsername: target.sentinelUsername,
     sentinelPassword: target.sentinelPassword,
+    // Not failoverDetector: in ioredis 6.0.0 it ends the client for good when the
+    // failover is announced while it looks for the master. READONLY tells us as well.
     sentinelRetryStrategy: always,
-    failoverDetector: true,
   });
 }
 

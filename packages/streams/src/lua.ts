@@ -167,10 +167,11 @@ return {next, entries, #gone}`);
 /**
  * Sets the idle time of entries, of those that this consumer still holds, and
  * with a count of 0 or more how often they were delivered.
- * KEYS stream; ARGV group, consumer, idle ms, deliveries, ids. Answers the ids that it does not hold.
+ * KEYS stream, attempts; ARGV group, consumer, idle ms, deliveries, ids.
+ * Answers the ids that it does not hold, or that are no longer in the stream.
  */
 export const touchScript = new Script(`#!lua flags=allow-oom
-${ownerOf}
+${ownerOf}${forget}
 local stream, group, consumer = KEYS[1], ARGV[1], ARGV[2]
 local mine, lost = {}, {}
 for i = 5, #ARGV do
@@ -181,7 +182,14 @@ if #mine > 0 then
   local call = { 'XCLAIM', stream, group, consumer, 0, unpack(mine) }
   local words = { 'IDLE', ARGV[3], 'JUSTID', 'RETRYCOUNT', ARGV[4] }
   for i = 1, tonumber(ARGV[4]) < 0 and 3 or 5 do call[#call + 1] = words[i] end
-  redis.call(unpack(call))
+  local claimed = {}
+  for _, id in ipairs(redis.call(unpack(call))) do claimed[id] = true end
+  for _, id in ipairs(mine) do
+    if not claimed[id] then
+      lost[#lost + 1] = id
+      forget(KEYS[2], group, id)
+    end
+  end
 end
 return lost`);
 
@@ -191,6 +199,7 @@ return lost`);
  */
 export const tidyScript = new Script(`#!lua flags=allow-oom
 local removed = {}
+if redis.call('EXISTS', KEYS[1]) == 0 then return removed end
 for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
   local of = {}
   for i = 1, #consumer, 2 do of[consumer[i]] = consumer[i + 1] end
@@ -219,7 +228,8 @@ for _, group in ipairs(redis.call('XINFO', 'GROUPS', KEYS[1])) do
   local of = {}
   for i = 1, #group, 2 do of[group[i]] = group[i + 1] end
   local pending = redis.call('XPENDING', KEYS[1], of.name)
-  local bound = pending[1] > 0 and pending[2] or of['last-delivered-id']
+  local ms, seq = string.match(of['last-delivered-id'], '^(%d+)-(%d+)$')
+  local bound = pending[1] > 0 and pending[2] or string.format('%s-%.0f', ms, seq + 1)
   if not lowest or below(bound, lowest) then lowest = bound end
 end
 if not lowest then return 0 end

@@ -212,10 +212,11 @@ export async function giveBack<T>(
   const how = [group, consumer, handedBackMs, died ? -1 : 1];
   let given = 0;
   for (const stream of streams) {
+    const keys = [stream, keysOf(redis, stream).attempts];
     for (let start = '-'; ; ) {
       const page = (await redis.call('XPENDING', stream, group, start, '+', 1000, consumer)) as [string][];
       const ids = page.map(([id]) => id).filter((id) => which(stream, id));
-      if (ids.length > 0) await touchScript.run(redis, [stream], [...how, ...ids]);
+      if (ids.length > 0) await touchScript.run(redis, keys, [...how, ...ids]);
       given += ids.length;
       if (page.length < 1000) break;
       start = `(${page.at(-1)![0]}`;

@@ -3,9 +3,12 @@ import { afterAll, beforeAll } from 'vitest';
 import { startRedis, type TestRedis } from '../../../test/support/index.ts';
 import { connect, type Redis } from './connect.ts';
 import { consume } from './consume.ts';
+import { RewoundError } from './errors.ts';
 import type { Delivered } from './hand.ts';
+import { readCursor } from './keys.ts';
 import { lagOf } from './lag.ts';
 import type { ConsumeOptions } from './options.ts';
+import type { Producer } from './producer.ts';
 import type { Fields } from './types.ts';
 
 /** A Redis of the test file's own. `fresh` empties it and gives a new client. */
@@ -46,6 +49,22 @@ export async function until(
   while (!(await condition())) {
     if (Date.now() > end) throw new Error(`waited ${ms} ms for ${condition} ${show()}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/**
+ * Appends the numbers below `total` in batches of 20, as a service would: with
+ * a cursor, and from the cursor on where Redis has lost what it had confirmed.
+ */
+export async function produceNumbers(producer: Producer, redis: Redis, total: number): Promise<void> {
+  for (let n = 0; n < total; ) {
+    try {
+      await producer.append(numbers(n, n + 20), { cursor: { host: 'test', value: String(n + 20) } });
+      n += 20;
+    } catch (error) {
+      if (!(error instanceof RewoundError)) throw error;
+      n = Number(await readCursor(redis, producer.stream, 'test'));
+    }
   }
 }
 

@@ -57,17 +57,18 @@ export class Upkeep<T> {
 
   async #touch(stream: string): Promise<void> {
     const { redis, group, consumer, metrics, log } = this.#settings;
+    const keys = [stream, keysOf(redis, stream).attempts];
     const held = this.#hand.of(stream);
     for (let at = 0; at < held.length; at += chunk) {
       const ids = held.slice(at, at + chunk).map((entry) => entry.id);
-      const lost = (await touchScript.run(redis, [stream], [group, consumer, 0, -1, ...ids])) as string[];
+      const lost = (await touchScript.run(redis, keys, [group, consumer, 0, -1, ...ids])) as string[];
       let dropped = 0;
       for (const id of lost) {
         const entry = this.#hand.get(stream, id);
         if (entry && !entry.writing && this.#hand.remove(entry)) dropped++;
       }
       if (dropped === 0) continue;
-      log.warn({ stream, entries: dropped }, 'entries were taken over by another consumer');
+      log.warn({ stream, entries: dropped }, 'entries were taken over or deleted by others');
       metrics.ended(stream, 'lost', 'taken-over', dropped);
     }
   }
