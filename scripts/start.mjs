@@ -1,6 +1,6 @@
 // npm start: the set-up, then the launcher under Node 24 (packages/local/src/launcher).
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root, runOrExplain, setUp } from './setup.mjs';
 
@@ -27,9 +27,29 @@ function launch(node, env) {
   });
 }
 
-/** npm that is killed outright leaves us to another parent: then nobody waits for us any more. */
+/** When npm, or a shell between it and us, is killed outright, nobody waits for us any more. */
 function watchNpm(child) {
-  if (process.env.npm_lifecycle_event === undefined) return;
+  const chain = ancestorsUpToNpm();
   const parent = process.ppid;
-  setInterval(() => process.ppid !== parent && child.kill('SIGTERM'), 1000).unref();
+  const watch = () => {
+    if (process.ppid !== parent || chain.some((pid) => !existsSync(`/proc/${pid}`))) child.kill('SIGTERM');
+  };
+  if (chain.length > 0) setInterval(watch, 500).unref();
+}
+
+/** Process ids from our parent up to npm; none when npm did not start us, or where there is no /proc. */
+function ancestorsUpToNpm() {
+  const chain = [];
+  if (process.env.npm_lifecycle_event === undefined) return chain;
+  try {
+    for (let pid = process.ppid; pid > 1; pid = parentOf(pid)) {
+      chain.push(pid);
+      if (readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('npm')) return chain;
+    }
+  } catch {}
+  return [];
+}
+
+function parentOf(pid) {
+  return Number(/^PPid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
 }
