@@ -2,6 +2,7 @@ import type { StreamEvent } from '@headwater/events';
 import { addActors, requestHandles, writeStatuses, writeSync } from './actors.ts';
 import { Counts } from './counts.ts';
 import { planEntry, type Repo } from './decide.ts';
+import { followUp, hasFollowUp } from './derived/index.ts';
 import { type Client, inTransaction, isTransient, type Pool, sqlState } from './pool.ts';
 import { type Entry, type Op, prepare, type Refused } from './prepare.ts';
 import { sampleRefused } from './refused.ts';
@@ -58,7 +59,9 @@ export async function applyEvents(
   const now = options.now ?? Date.now();
   const keep = options.keep ?? (() => true);
   const prepared = entries.flatMap((events) => prepare(events, { keep, now }));
-  const result = await retried(pool, prepared, { ...options, now });
+  const settled = { ...options, now };
+  const result = await retried(pool, prepared, settled);
+  await follow(pool, prepared, settled);
   if (result.refused.length > 0) await sampleRefused(pool, result.refused).catch(() => undefined);
   return result;
 }
@@ -78,6 +81,20 @@ async function retried(pool: Pool, entries: Entry[], options: Settled): Promise<
       if (direct && sqlState(err) === '23505') direct = false;
       else if (entries.length === 1 && entries[0]!.ops.length > 0) return salvage(pool, entries[0]!, options);
       else throw err;
+    }
+  }
+}
+
+/** What follows from these entries in other repos, once they and those are committed (see src/derived). */
+async function follow(pool: Pool, entries: readonly Entry[], options: Settled): Promise<void> {
+  const { backfillNotifications = false } = options;
+  const ops = entries.flatMap((entry) => entry.ops);
+  if (!hasFollowUp(ops, { backfillNotifications })) return;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await inTransaction(pool, (client) => followUp(client, ops, { backfillNotifications }));
+    } catch (err) {
+      if (sqlState((err as Error).cause) !== '40P01' || attempt === deadlockTries) throw err;
     }
   }
 }

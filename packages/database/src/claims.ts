@@ -7,6 +7,7 @@
  */
 import type { Collection } from './collections/collection.ts';
 import type { Row } from './copy.ts';
+import { earlier } from './dates.ts';
 import type { Client } from './pool.ts';
 import { rowsOf, type Version } from './prepare.ts';
 import { cellOf } from './tables.ts';
@@ -54,8 +55,10 @@ export function settle(claimants: readonly Claimant[]): Settlement {
   return out;
 }
 
+/** A createdAt that lies after the time of indexing counts as that time. */
 function isBefore(a: Claimant, b: Claimant): boolean {
-  return a.createdAt < b.createdAt || (a.createdAt === b.createdAt && a.uri < b.uri);
+  const [x, y] = [earlier(a.createdAt, a.indexedAt), earlier(b.createdAt, b.indexedAt)];
+  return x < y || (x === y && a.uri < b.uri);
 }
 
 /** The claim that a version makes, if its collection has claims and it has a row. */

@@ -35,6 +35,8 @@ export interface Op {
   path: string;
   rev: string;
   live: boolean;
+  /** It says that there was a version before. */
+  update: boolean;
   /** null: deleted, or refused, which comes to the same. */
   version: Version | null;
 }
@@ -152,7 +154,7 @@ function takeRecord(entry: Entry, event: RecordOrDelete, options: PrepareOptions
   if (!nsidSyntax.test(nsid) || !rkeySyntax.test(rkey)) return void entry.drops.push('bad-path');
   const path = `${nsid}/${rkey}`;
   const uri = `at://${did}/${path}`;
-  const op: Op = { uri, path, rev, live: entry.live, version: null };
+  const op: Op = { uri, path, rev, live: entry.live, update: event.type === 'update', version: null };
   entry.ops.push(op);
   if (event.type === 'delete') return;
   const version: Version = {

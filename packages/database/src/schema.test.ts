@@ -19,6 +19,8 @@ const meant = [
   `+ column record.uri: character varying COLLATE C NOT NULL`,
   // The version rule; with a default, so that the AppView's own writes still work.
   `+ column record.rev: character varying COLLATE C NOT NULL DEFAULT ''::character varying`,
+  // A gate that comes after the replies under it finds them.
+  `+ index CREATE INDEX post_reply_root_idx ON bsky.post USING btree ("replyRoot", "sortAt") WHERE ("replyRoot" IS NOT NULL)`,
 ];
 
 it('has every table, column, key, index and view of the AppView, but for what is named here', async () => {

@@ -24,6 +24,8 @@ export interface TableSpec {
   /** Column that holds the URI of the record that the row belongs to. */
   owner: string;
   counts?: readonly CountRule[];
+  /** Further columns that derivations want to see of deleted rows. */
+  returns?: readonly string[];
 }
 
 const subjectRecord = [
@@ -67,6 +69,7 @@ export const tables = {
       { counter: 'profile_agg.postsCount', key: 'creator' },
       { counter: 'post_agg.replyCount', key: 'replyParent', unless: 'violatesThreadGate' },
     ],
+    returns: ['replyRoot', 'replyParent', 'sortAt', 'invalidReplyRoot'],
   },
   post_embed_image: { columns: image, owner: 'postUri' },
   post_embed_gallery_image: { columns: image, owner: 'postUri' },
@@ -119,6 +122,7 @@ export const tables = {
       { counter: 'profile_agg.followsCount', key: 'creator' },
       { counter: 'profile_agg.followersCount', key: 'subjectDid' },
     ],
+    returns: ['sortAt'],
   },
   actor_block: { columns: subjectDid, owner: 'uri' },
   list: {
@@ -139,9 +143,14 @@ export const tables = {
   list_item: {
     columns: ['uri', 'cid', 'creator', 'subjectDid', 'listUri', 'createdAt', 'indexedAt'],
     owner: 'uri',
+    returns: ['listUri', 'subjectDid', 'sortAt'],
   },
   list_block: { columns: subjectUri, owner: 'uri' },
-  reference_list_opt_out: { columns: subjectUri, owner: 'uri' },
+  reference_list_opt_out: {
+    columns: subjectUri,
+    owner: 'uri',
+    returns: ['creator', 'subjectUri', 'sortAt'],
+  },
   starter_pack: { columns: ['uri', 'cid', 'creator', 'name', 'createdAt', 'indexedAt'], owner: 'uri' },
   profile: {
     columns: [
@@ -162,6 +171,7 @@ export const tables = {
   verification: {
     columns: ['uri', 'cid', 'rkey', 'creator', 'subject', 'handle', 'displayName', 'createdAt', 'indexedAt'],
     owner: 'uri',
+    returns: ['creator', 'subject', 'cid'],
   },
 } as const satisfies Record<string, TableSpec>;
 

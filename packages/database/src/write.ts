@@ -62,8 +62,10 @@ export async function writeOps(
   await work.remove(removed);
   await work.insert(written, new Set(direct.written));
   await writeTombstones(client, merge.buried, merge.revived);
-  const { counts, deletedRows, insertedRows } = work;
-  await derive({ client, written, removed, deletedRows, insertedRows, counts, options });
+  const { counts, deletedRows, deletedJson, insertedRows } = work;
+  const all = [...ops.direct, ...ops.merge];
+  const changed = { written, removed, deletedRows, deletedJson, insertedRows };
+  await derive({ client, ops: all, held, ...changed, counts, options });
   const rows = new Map<string, number>([...insertedRows].map(([table, list]) => [table, list.length]));
   rows.set('record', written.length);
   return {
@@ -97,6 +99,8 @@ class Work {
   client: Client;
   counts = new Counts();
   deletedRows = new Map<TableName, Record<string, unknown>[]>();
+  /** The deleted posts that mention somebody. */
+  deletedJson = new Map<string, string>();
   insertedRows = new Map<TableName, Row[]>();
   /** Claims set free by removal, by collection: the URIs that held them. */
   private freed = new Map<Collection, string[]>();
@@ -108,11 +112,11 @@ class Work {
   /** Deletes records and every row they own. */
   async remove(uris: readonly string[]): Promise<void> {
     if (uris.length === 0) return;
-    await this.client.query({
-      name: 'delete record',
-      text: 'DELETE FROM record WHERE uri = ANY($1)',
+    const { rows } = await this.client.query<{ uri: string; json: string | null }>({
+      ...deleteRecords,
       values: [uris],
     });
+    for (const { uri, json } of rows) if (json !== null) this.deletedJson.set(uri, json);
     for (const [nsid, ofCollection] of Map.groupBy(uris, nsidOf)) {
       const collection = collections.get(nsid);
       if (collection) await this.removeOwned(collection, ofCollection);
@@ -214,14 +218,21 @@ function nsidOf(uri: string): string {
   return uri.split('/', 4)[3]!;
 }
 
+const deleteRecords = {
+  name: 'delete record',
+  text: `DELETE FROM record WHERE uri = ANY($1) RETURNING uri,
+    CASE WHEN uri LIKE '%/app.bsky.feed.post/%' AND json LIKE '%facet#mention%' THEN json END AS json`,
+};
+
 const deletes = new Map<TableName, { name: string; text: string }>();
 
 /** DELETE by owner, returning what counts and derivations need to know of the rows. */
 function deleteFrom(table: TableName): { name: string; text: string } {
   let statement = deletes.get(table);
   if (!statement) {
-    const { owner, counts = [] } = specOf(table);
-    const returned = new Set(counts.flatMap(({ key, unless }) => (unless ? [key, unless] : [key])));
+    const { owner, counts = [], returns = [] } = specOf(table);
+    const counted = counts.flatMap(({ key, unless }) => (unless ? [key, unless] : [key]));
+    const returned = new Set([...counted, ...returns]);
     const list = [`"${owner}" AS owner`, ...[...returned].map((c) => `"${c}"`)].join(', ');
     statement = {
       name: `delete ${table}`,

@@ -1,0 +1,261 @@
+/** Gives every post that a batch concerns its flags, and the posts whose flags follow from those. */
+import type { Counts } from '../counts.ts';
+import type { Client } from '../pool.ts';
+import {
+  childrenOf,
+  pastChildrenOf,
+  quotesSince,
+  repliesJudgedBy,
+  repliesSince,
+  rootsWithMentionRule,
+} from './affected.ts';
+import { mentionsOf } from './facts.ts';
+import { Gates } from './gates.ts';
+import { Pairs } from './pairs.ts';
+import { loadPastPosts, loadPosts, type PastPost, type PresentPost, Threads } from './posts.ts';
+import type { Targets } from './targets.ts';
+import { authorityOf, collectionOf, gateUri, postgateNsid, postNsid, threadgateNsid } from './uris.ts';
+import { isInvalidReply, judge, rulesFor, type Surroundings, type Verdict } from './verdicts.ts';
+
+/** What was judged, for those who come after. */
+export interface Judged {
+  posts: Map<string, PresentPost>;
+  /** Posts that are gone and were named by the batch, or follow such. */
+  past: Map<string, PastPost>;
+  threads: Threads;
+  gates: Gates;
+  /** Posts that the batch does not name but whose notifications may be others now. */
+  stirred: Set<string>;
+}
+
+export class Judging {
+  private client: Client;
+  private counts: Counts;
+  private threads: Threads;
+  private pairs = new Pairs();
+  private gates = new Gates();
+  private others = new Set<string>();
+  private mentioned = new Map<string, { since: string; until: string | null; dids: string[] }[]>();
+  private judged: Judged;
+
+  constructor(client: Client, counts: Counts) {
+    this.client = client;
+    this.counts = counts;
+    this.threads = new Threads(client);
+    const { threads, gates } = this;
+    this.judged = { posts: new Map(), past: new Map(), threads, gates, stirred: new Set() };
+  }
+
+  async run(targets: Targets): Promise<Judged> {
+    let uris: string[] = [...new Set([...targets.posts.keys(), ...(await this.concerned(targets))])];
+    // Each round judges what follows from the one before; most batches need one.
+    while (uris.length > 0) uris = await this.round(uris);
+    return this.judged;
+  }
+
+  private async concerned(targets: Targets): Promise<string[]> {
+    const { client } = this;
+    const { stirred } = this.judged;
+    const arrived = [...targets.posts].filter(([, version]) => version).map(([uri]) => uri);
+    const late = new Map((await rootsWithMentionRule(client, arrived)).map((uri) => [uri, '']));
+    const found = [
+      await childrenOf(client, arrived),
+      await repliesSince(client, new Map([...targets.threadGates, ...late])),
+      await quotesSince(client, targets.postGates),
+      await repliesJudgedBy(client, targets.pairs),
+    ].flat();
+    for (const uri of found) stirred.add(uri);
+    const past = await pastChildrenOf(client, arrived);
+    return [...found, ...past, ...targets.threadGates.keys(), ...targets.postGates.keys()];
+  }
+
+  /** @returns what has to be judged (again) because of this round */
+  private async round(uris: string[]): Promise<string[]> {
+    const posts = await loadPosts(this.client, uris);
+    const past = await loadPastPosts(this.client, uris);
+    for (const [uri, post] of posts) this.judged.posts.set(uri, post);
+    for (const [uri, post] of past) this.judged.past.set(uri, post);
+    await this.look([...posts.values()], [...past.values()]);
+    const changedPast = await this.judgePast([...past.values()]);
+    const changed = await this.judgePresent([...posts.values()]);
+    const parents = [...changedPast, ...changed];
+    const next = [
+      ...(await childrenOf(this.client, parents)),
+      ...(await pastChildrenOf(this.client, parents)),
+    ];
+    for (const uri of next) this.judged.stirred.add(uri);
+    return next;
+  }
+
+  /** Reads all that the verdicts on these posts depend on. */
+  private async look(posts: readonly PresentPost[], past: readonly PastPost[]): Promise<void> {
+    for (const post of [...posts, ...past]) this.threads.replace(post);
+    const parents = [...posts, ...past].flatMap((post) => post.parent ?? []);
+    await this.threads.load(parents);
+    await this.lookForOthers(parents.filter((uri) => collectionOf(uri) !== postNsid));
+    const gates = posts.flatMap((post) => gatesOf(post));
+    this.gates = this.judged.gates = await Gates.load(this.client, gates);
+    await this.lookForRules(posts);
+  }
+
+  /** Replies to what is no post: it is enough to know that it is there. */
+  private async lookForOthers(uris: readonly string[]): Promise<void> {
+    if (uris.length === 0) return;
+    const { rows } = await this.client.query<{ uri: string }>({
+      name: 'records',
+      text: 'SELECT uri FROM record WHERE uri = ANY($1)',
+      values: [uris],
+    });
+    for (const { uri } of rows) this.others.add(uri);
+  }
+
+  private async lookForRules(posts: readonly PresentPost[]): Promise<void> {
+    const follows: [string, string][] = [];
+    const items: [string, string][] = [];
+    const roots: string[] = [];
+    const depends: [of: string, replier: string, uri: string][] = [];
+    for (const post of posts) {
+      const rules = rulesFor(post, this.gates);
+      if (!rules) continue;
+      const [owner, replier] = [authorityOf(post.root!), post.creator];
+      if (rules.mentioned) roots.push(post.root!);
+      if (rules.follower || rules.following) {
+        follows.push([owner, replier], [replier, owner]);
+        depends.push([owner, replier, post.uri]);
+      }
+      for (const list of rules.lists) {
+        items.push([list, replier]);
+        depends.push([list, replier, post.uri]);
+      }
+    }
+    await this.pairs.load(this.client, 'follow', follows);
+    await this.pairs.load(this.client, 'list_item', items);
+    await this.lookForMentions(roots);
+    await rememberDependence(this.client, depends);
+  }
+
+  private async lookForMentions(roots: readonly string[]): Promise<void> {
+    if (roots.length === 0) return;
+    const { rows } = await this.client.query<{ uri: string; json: string; since: string }>({
+      name: 'root records',
+      text: `SELECT r.uri, r.json, p."sortAt" AS since FROM record r JOIN post p ON p.uri = r.uri WHERE r.uri = ANY($1)`,
+      values: [roots],
+    });
+    this.mentioned = new Map(
+      rows.map((r) => [r.uri, [{ since: r.since, until: null, dids: mentionsOf(JSON.parse(r.json)) }]]),
+    );
+    for (const { uri, since, until, mentions } of (await loadPastPosts(this.client, roots)).values()) {
+      this.mentioned.set(uri, [...(this.mentioned.get(uri) ?? []), { since, until, dids: mentions }]);
+    }
+  }
+
+  private around(post: PresentPost): Surroundings {
+    const root = this.mentioned.get(post.root ?? '') ?? [];
+    const there = root.find((r) => r.since <= post.moment && (r.until === null || post.moment < r.until));
+    return {
+      parent: this.parentOf(post),
+      gates: this.gates,
+      pairs: this.pairs,
+      mentioned: there?.dids ?? [],
+    };
+  }
+
+  private parentOf({ parent, moment }: { parent: string | null; moment: string }): Surroundings['parent'] {
+    if (parent === null) return undefined;
+    return this.threads.at(parent, moment) ?? (this.others.has(parent) ? 'other' : undefined);
+  }
+
+  /** @returns those whose flag changed, so that replies to them must be judged again */
+  private async judgePast(posts: readonly PastPost[]): Promise<string[]> {
+    const changed = posts.filter(
+      (post) => isInvalidReply(post, this.parentOf(post)) !== post.invalidReplyRoot,
+    );
+    for (const post of changed) {
+      post.invalidReplyRoot = !post.invalidReplyRoot;
+      this.threads.replace(post);
+    }
+    if (changed.length > 0) {
+      await this.client.query({
+        name: 'past post flag',
+        text: `UPDATE headwater.past_post p SET invalid = k.invalid
+          FROM unnest($1::text[], $2::bool[]) AS k(uri, invalid) WHERE p.uri = k.uri`,
+        values: [changed.map((p) => p.uri), changed.map((p) => p.invalidReplyRoot)],
+      });
+    }
+    return changed.map((post) => post.uri);
+  }
+
+  /** @returns as judgePast */
+  private async judgePresent(posts: readonly PresentPost[]): Promise<string[]> {
+    const changed: PresentPost[] = [];
+    const invalidated: string[] = [];
+    for (const post of posts) {
+      const verdict = judge(post, this.around(post));
+      if (!differs(post, verdict)) continue;
+      if (post.invalidReplyRoot !== verdict.invalidReplyRoot) invalidated.push(post.uri);
+      const notified = (p: Verdict) => `${p.violatesThreadGate} ${p.violatesEmbeddingRules}`;
+      if (notified(post) !== notified(verdict)) this.judged.stirred.add(post.uri);
+      Object.assign(post, verdict);
+      changed.push(post);
+      this.threads.replace(post);
+    }
+    await this.writeFlags(changed);
+    return invalidated;
+  }
+
+  private async writeFlags(posts: readonly PresentPost[]): Promise<void> {
+    if (posts.length === 0) return;
+    const { rows } = await this.client.query<{ parent: string | null; before: boolean; now: boolean }>({
+      ...putFlags,
+      values: [posts.map((p) => p.uri), ...flags.map((flag) => posts.map((p) => p[flag]))],
+    });
+    // A reply that violates the gate is no reply to be counted.
+    for (const { parent, before, now } of rows) {
+      if (parent !== null && before !== now) this.counts.add('post_agg.replyCount', parent, now ? -1 : 1);
+    }
+  }
+}
+
+const flags = [
+  'invalidReplyRoot',
+  'violatesThreadGate',
+  'violatesEmbeddingRules',
+  'hasThreadGate',
+  'hasPostGate',
+] as const;
+
+function differs(post: PresentPost, verdict: Verdict): boolean {
+  return flags.some((flag) => post[flag] !== verdict[flag]);
+}
+
+// The row's lock is taken first, in the order of URIs: what was there before is then what is counted.
+const putFlags = {
+  name: 'post flags put',
+  text: `WITH before AS (
+      SELECT uri, coalesce("violatesThreadGate", false) AS violates FROM post WHERE uri = ANY($1)
+      ORDER BY uri FOR NO KEY UPDATE
+    ), verdict AS (
+      SELECT * FROM unnest($1::text[], $2::bool[], $3::bool[], $4::bool[], $5::bool[], $6::bool[])
+        AS v(uri, ${flags.map((flag) => `"${flag}"`).join(', ')})
+    )
+    UPDATE post p SET ${flags.map((flag) => `"${flag}" = v."${flag}"`).join(', ')}
+    FROM verdict v JOIN before b ON b.uri = v.uri WHERE p.uri = v.uri
+    RETURNING p."replyParent" AS parent, b.violates AS before, p."violatesThreadGate" AS now`,
+};
+
+function gatesOf({ uri, root, embeds }: PresentPost): string[] {
+  const gates = [gateUri(uri, threadgateNsid), gateUri(uri, postgateNsid)];
+  if (root !== null) gates.push(gateUri(root, threadgateNsid));
+  if (embeds !== null) gates.push(gateUri(embeds, postgateNsid));
+  return gates;
+}
+
+async function rememberDependence(client: Client, depends: readonly (readonly string[])[]): Promise<void> {
+  if (depends.length === 0) return;
+  await client.query({
+    name: 'gated reply put',
+    text: `INSERT INTO headwater.gated_reply (of, replier, uri)
+      SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) ON CONFLICT DO NOTHING`,
+    values: [0, 1, 2].map((i) => depends.map((row) => row[i])),
+  });
+}

@@ -1,0 +1,23 @@
+/**
+ * Moments: ISO times with milliseconds, compared as text. A record stands at
+ * the earlier of its createdAt and the time at which it was indexed; a change
+ * of a record stands where it was indexed, its deletion at its rev.
+ */
+import type { Row } from '../copy.ts';
+import { earlier } from '../dates.ts';
+import { cellOf, type TableName } from '../tables.ts';
+
+const digits = '234567abcdefghijklmnopqrstuvwxyz';
+
+/** The moment that a rev (a TID) states. */
+export function momentOfRev(rev: string): string {
+  let micros = 0;
+  // The last two characters are the clock's id.
+  for (let i = 0; i < 11; i++) micros = micros * 32 + digits.indexOf(rev[i]!);
+  return new Date(micros / 1000).toISOString();
+}
+
+/** Where a row that a builder made stands. */
+export function momentOfRow(table: TableName, row: Row): string {
+  return earlier(String(cellOf(table, row, 'createdAt')), String(cellOf(table, row, 'indexedAt')));
+}

@@ -1,0 +1,93 @@
+/** Rows of `notification`: compared with what should be there, written, filtered by muted threads. */
+import { copyInto } from '../copy.ts';
+import type { Client } from '../pool.ts';
+
+export interface Notification {
+  /** Who is told. */
+  did: string;
+  author: string;
+  recordUri: string;
+  recordCid: string;
+  reason: string;
+  reasonSubject: string | null;
+  sortAt: string;
+}
+
+const columns = ['did', 'author', 'recordUri', 'recordCid', 'reason', 'reasonSubject', 'sortAt'] as const;
+
+/** Adds notifications, but none on a thread that its recipient has muted. */
+export async function addNotifications(client: Client, wanted: readonly Notification[]): Promise<void> {
+  if (wanted.length === 0) return;
+  const muted = await mutedAmong(client, wanted);
+  const rows = wanted.filter((n) => !muted.has(n)).map((n) => columns.map((column) => n[column]));
+  await copyInto(client, 'notification', columns, rows);
+}
+
+async function mutedAmong(client: Client, wanted: readonly Notification[]): Promise<Set<Notification>> {
+  const mutes = await client.query<{ did: string; root: string }>({
+    name: 'thread mutes',
+    text: 'SELECT "mutedByDid" AS did, "rootUri" AS root FROM thread_mute WHERE "mutedByDid" = ANY($1)',
+    values: [[...new Set(wanted.map((n) => n.did))]],
+  });
+  if (mutes.rows.length === 0) return new Set();
+  const muted = new Set(mutes.rows.map(({ did, root }) => `${did} ${root}`));
+  const roots = await rootsOf(
+    client,
+    wanted.flatMap((n) => n.reasonSubject ?? []),
+  );
+  return new Set(wanted.filter((n) => muted.has(`${n.did} ${roots.get(n.reasonSubject ?? '')}`)));
+}
+
+async function rootsOf(client: Client, posts: readonly string[]): Promise<Map<string, string>> {
+  const { rows } = await client.query<{ uri: string; root: string }>({
+    name: 'thread roots',
+    text: 'SELECT uri, coalesce("replyRoot", uri) AS root FROM post WHERE uri = ANY($1)',
+    values: [posts],
+  });
+  return new Map(rows.map(({ uri, root }) => [uri, root]));
+}
+
+const removeOf = {
+  name: 'notifications delete',
+  text: 'DELETE FROM notification WHERE "recordUri" = ANY($1)',
+};
+
+/** Removes all that was told of these records. */
+export async function removeNotifications(client: Client, records: readonly string[]): Promise<void> {
+  if (records.length > 0) await client.query({ ...removeOf, values: [records] });
+}
+
+const existing = {
+  name: 'notifications of',
+  text: `SELECT id, ${columns.map((c) => `"${c}"`).join(', ')} FROM notification WHERE "recordUri" = ANY($1)`,
+};
+
+const removeIds = { name: 'notifications delete by id', text: 'DELETE FROM notification WHERE id = ANY($1)' };
+
+/**
+ * Makes the notifications of some records what they should be.
+ *
+ * @param records URIs; of these every notification that is not wanted goes
+ * @param mayTell whether a missing one of this record is added
+ */
+export async function reconcileNotifications(
+  client: Client,
+  records: readonly string[],
+  wanted: readonly Notification[],
+  mayTell: (record: string) => boolean,
+): Promise<void> {
+  if (records.length === 0) return;
+  const { rows } = await client.query<Notification & { id: string }>({ ...existing, values: [records] });
+  const missing = new Map(wanted.map((n) => [keyOf(n), n]));
+  const superfluous: string[] = [];
+  for (const row of rows) if (!missing.delete(keyOf(row))) superfluous.push(row.id);
+  if (superfluous.length > 0) await client.query({ ...removeIds, values: [superfluous] });
+  await addNotifications(
+    client,
+    [...missing.values()].filter((n) => mayTell(n.recordUri)),
+  );
+}
+
+function keyOf(n: Notification): string {
+  return columns.map((column) => n[column]).join('\n');
+}

@@ -1,0 +1,37 @@
+import { fold } from '../decide.ts';
+import type { Op, Version } from '../prepare.ts';
+import type { Changes } from './derivation.ts';
+import { collectionOf } from './uris.ts';
+
+/** What a batch did to one URI. */
+export interface Outcome {
+  uri: string;
+  nsid: string;
+  /** All operations on it, in the order of delivery. */
+  ops: readonly Op[];
+  /** The one that took effect last. */
+  last: Op | null;
+  /** Nothing is there now. */
+  absent: boolean;
+  /** The rev that ended the version before, or keeps older ones out; undefined where nothing ended. */
+  endRev: string | undefined;
+}
+
+/** Outcomes of every URI of these collections that the batch named. */
+export function outcomesOf(changes: Changes, nsids: ReadonlySet<string>): Outcome[] {
+  const relevant = changes.ops.filter((op) => nsids.has(collectionOf(op.uri)));
+  return [...Map.groupBy(relevant, (op) => op.uri)].map(([uri, ops]) => outcomeOf(changes, uri, ops));
+}
+
+function outcomeOf({ held }: Changes, uri: string, ops: readonly Op[]): Outcome {
+  const before = held.get(uri) ?? null;
+  const last = fold(before, ops);
+  const absent = last ? last.version === null : before === null || before.tombstone;
+  const endRev = last?.rev ?? (before?.tombstone ? before.rev : undefined);
+  return { uri, nsid: collectionOf(uri), ops, last, absent, endRev };
+}
+
+/** Versions that the batch brought and that are not what is there now: overtaken before or within the batch. */
+export function overtaken({ ops, last }: Outcome): Version[] {
+  return ops.filter((op) => op !== last && op.version !== null).map((op) => op.version!);
+}

@@ -1,0 +1,145 @@
+/** Who is told of a post: those it mentions, whom it quotes, and to whom it replies. */
+import type { Client } from '../pool.ts';
+import type { Version } from '../prepare.ts';
+import { childrenOf } from './affected.ts';
+import { mentionsOf } from './facts.ts';
+import { Gates } from './gates.ts';
+import type { Judged } from './judging.ts';
+import { type Notification, reconcileNotifications } from './notifications.ts';
+import { loadPosts, type PresentPost } from './posts.ts';
+import type { Targets } from './targets.ts';
+import { authorityOf, collectionOf, gateUri, postNsid, threadgateNsid } from './uris.ts';
+
+/** Ancestors below this height are told of a reply; the parent's is 1. */
+const tellBelow = 5;
+
+export async function writePostNotifications(
+  client: Client,
+  targets: Targets,
+  judged: Judged,
+  written: readonly Version[],
+): Promise<void> {
+  const named = [...targets.posts.keys()].filter((uri) => judged.posts.has(uri));
+  const told = named.filter((uri) => targets.news.has(uri));
+  // Who is not named but concerned is told something new only for the sake of news.
+  const isNews = targets.news.size > 0;
+  const stirred = await concerned(client, targets, judged);
+  const posts = await postsOf(client, judged, [...told, ...stirred]);
+  if (posts.length === 0) return;
+  const records = await mentionsIn(client, posts, written);
+  const wanted = await new Telling(client, judged, records).all(posts);
+  const silent = new Set(named.filter((uri) => !targets.news.has(uri)));
+  const uris = posts.map((post) => post.uri);
+  await reconcileNotifications(client, uris, wanted, (uri) => isNews && !silent.has(uri));
+}
+
+/** Posts up to four replies below those that arrived, and whoever else was judged anew. */
+async function concerned(client: Client, targets: Targets, judged: Judged): Promise<Set<string>> {
+  const found = new Set(judged.stirred);
+  let parents = [...targets.posts].filter(([, version]) => version).map(([uri]) => uri);
+  for (let height = 1; height < tellBelow && parents.length > 0; height++) {
+    parents = (await childrenOf(client, parents)).filter((uri) => !found.has(uri) || height === 1);
+    for (const uri of parents) found.add(uri);
+  }
+  return found;
+}
+
+async function postsOf(client: Client, judged: Judged, uris: readonly string[]): Promise<PresentPost[]> {
+  const wanted = [...new Set(uris)];
+  const others = await loadPosts(
+    client,
+    wanted.filter((uri) => !judged.posts.has(uri)),
+  );
+  return wanted.flatMap((uri) => judged.posts.get(uri) ?? others.get(uri) ?? []);
+}
+
+/** The DIDs that each of these posts mentions. */
+async function mentionsIn(
+  client: Client,
+  posts: readonly PresentPost[],
+  written: readonly Version[],
+): Promise<Map<string, string[]>> {
+  const mentions = new Map<string, string[]>();
+  const versions = new Map(written.map((version) => [version.uri, version]));
+  const unread: string[] = [];
+  for (const { uri } of posts) {
+    const version = versions.get(uri);
+    if (version) mentions.set(uri, mentionsOf(version.record));
+    else unread.push(uri);
+  }
+  if (unread.length === 0) return mentions;
+  const { rows } = await client.query<{ uri: string; json: string }>({
+    name: 'mentioning records',
+    text: `SELECT uri, json FROM record WHERE uri = ANY($1) AND json LIKE '%facet#mention%'`,
+    values: [unread],
+  });
+  for (const { uri, json } of rows) mentions.set(uri, mentionsOf(JSON.parse(json)));
+  return mentions;
+}
+
+class Telling {
+  private client: Client;
+  private judged: Judged;
+  private mentions: Map<string, string[]>;
+  private gates = new Gates();
+
+  constructor(client: Client, judged: Judged, mentions: Map<string, string[]>) {
+    this.client = client;
+    this.judged = judged;
+    this.mentions = mentions;
+  }
+
+  async all(posts: readonly PresentPost[]): Promise<Notification[]> {
+    const roots = posts.map((post) => gateUri(post.root ?? post.uri, threadgateNsid));
+    this.gates = await Gates.load(this.client, roots);
+    await this.loadAncestors(posts);
+    return posts.flatMap((post) => this.of(post));
+  }
+
+  private async loadAncestors(posts: readonly PresentPost[]): Promise<void> {
+    let level = posts.map((post) => ({ uri: post.parent, moment: post.moment }));
+    for (let height = 1; height < tellBelow; height++) {
+      const known = level.filter((step) => step.uri !== null) as { uri: string; moment: string }[];
+      if (known.length === 0) return;
+      await this.judged.threads.load(known.map((step) => step.uri));
+      level = known.map(({ uri, moment }) => ({
+        uri: this.judged.threads.at(uri, moment)?.parent ?? null,
+        moment,
+      }));
+    }
+  }
+
+  private of(post: PresentPost): Notification[] {
+    const told = new Set([post.creator]);
+    const notifications: Notification[] = [];
+    const tell = (did: string, reason: string, reasonSubject: string | null) => {
+      if (told.has(did)) return;
+      told.add(did);
+      const { uri: recordUri, cid: recordCid, creator: author, sortAt } = post;
+      notifications.push({ did, author, recordUri, recordCid, reason, reasonSubject, sortAt });
+    };
+    for (const did of this.mentions.get(post.uri) ?? []) tell(did, 'mention', null);
+    const { embeds } = post;
+    if (embeds !== null && collectionOf(embeds) === postNsid && !post.violatesEmbeddingRules) {
+      tell(authorityOf(embeds), 'quote', embeds);
+    }
+    if (!post.violatesThreadGate) {
+      for (const ancestor of this.ancestorsOf(post)) tell(authorityOf(ancestor), 'reply', ancestor);
+    }
+    return notifications;
+  }
+
+  /** Those above a reply that was hidden when the post was made are left in peace. */
+  private *ancestorsOf({ uri, root, parent, moment }: PresentPost): Generator<string> {
+    const gate = this.gates.at(gateUri(root ?? uri, threadgateNsid), moment);
+    const hidden: string[] = gate?.hiddenReplies ?? [];
+    let next = parent;
+    for (let height = 1; height < tellBelow && next !== null; height++) {
+      const ancestor = this.judged.threads.at(next, moment);
+      if (!ancestor) return;
+      yield ancestor.uri;
+      if (hidden.includes(ancestor.uri)) return;
+      next = ancestor.parent;
+    }
+  }
+}

@@ -1,0 +1,81 @@
+import { collections } from '../collections/index.ts';
+import type { Op, Version } from '../prepare.ts';
+import { cellOf, type TableName } from '../tables.ts';
+import type { DerivationOptions } from './derivation.ts';
+import { momentOfRev, momentOfRow } from './moment.ts';
+import { collectionOf, gatedPost, postgateNsid, postNsid, threadgateNsid } from './uris.ts';
+
+/**
+ * What a batch's operations may have consequences for. A function of the
+ * operations alone, whether they took effect or not: an operation that is
+ * delivered again leads to the same look at the same rows.
+ */
+export interface Targets {
+  /** Posts named, with whether a version of them came (not only a deletion). */
+  posts: Map<string, boolean>;
+  /** Posts whose gates changed, with the earliest moment of a change. */
+  threadGates: Map<string, string>;
+  postGates: Map<string, string>;
+  /** Follows (creator, subject) and list items (list, subject). */
+  pairs: [a: string, b: string][];
+  /** URIs of reposts. */
+  reposts: Set<string>;
+  /** URIs whose news may be told: what is not only from a whole fetch. */
+  news: Set<string>;
+}
+
+export function targetsOf(ops: readonly Op[], { backfillNotifications }: DerivationOptions): Targets {
+  const targets: Targets = {
+    posts: new Map(),
+    threadGates: new Map(),
+    postGates: new Map(),
+    pairs: [],
+    reposts: new Set(),
+    news: new Set(),
+  };
+  for (const op of ops) {
+    if (op.live || backfillNotifications) targets.news.add(op.uri);
+    add(targets, op);
+  }
+  return targets;
+}
+
+function add(targets: Targets, op: Op): void {
+  const { uri, version } = op;
+  switch (collectionOf(uri)) {
+    case postNsid:
+      targets.posts.set(uri, targets.posts.get(uri) === true || version !== null);
+      return;
+    case threadgateNsid:
+      earliest(targets.threadGates, gatedPost(uri), momentOf(op));
+      return;
+    case postgateNsid:
+      earliest(targets.postGates, gatedPost(uri), momentOf(op));
+      return;
+    case 'app.bsky.feed.repost':
+      if (version) targets.reposts.add(uri);
+      return;
+    case 'app.bsky.graph.follow':
+    case 'app.bsky.graph.listitem':
+      if (version) targets.pairs.push(...pairOf(version));
+  }
+}
+
+/** Not after the moment at which the operation stands. */
+function momentOf({ version, rev }: Op): string {
+  const row = version?.rows[0];
+  if (!row) return momentOfRev(rev);
+  return momentOfRow(row[0], row[1]);
+}
+
+function earliest(moments: Map<string, string>, uri: string, moment: string): void {
+  const known = moments.get(uri);
+  if (known === undefined || moment < known) moments.set(uri, moment);
+}
+
+function pairOf({ nsid, rows }: Version): [string, string][] {
+  const { table, columns } = collections.get(nsid)!.claim!;
+  return rows
+    .filter(([name]) => name === (table as TableName))
+    .map(([, row]) => columns.map((column) => cellOf(table, row, column) as string) as [string, string]);
+}
