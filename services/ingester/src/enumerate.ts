@@ -103,6 +103,9 @@ export class Enumeration {
   async #write({ page, cursor, skipped }: PageRead, afresh: boolean, signal: AbortSignal): Promise<void> {
     const { producer, name, metrics } = this.#options;
     const last = page.cursor === undefined;
+    const noteworthy = skipped !== undefined && (await this.#isNew(skipped));
+    // Skipped to beyond the end: what is added there later must be found.
+    const resume = page.repos.length === 0 && skipped ? skipped.from : cursor;
     const repos = page.repos.filter((repo) => !this.#repeated.has(identify(repo)));
     await producer.append(
       repos.map((repo) => this.#job(repo)),
@@ -110,15 +113,15 @@ export class Enumeration {
         signal,
         cursor: { host: name, value: page.cursor ?? enumerationDone },
         extra: (step) => {
-          if (last && cursor !== undefined) step.set(this.#keys.resume, cursor);
+          if (last && resume !== undefined) step.set(this.#keys.resume, resume);
           if (afresh) step.del(this.#keys.relist);
-          if (skipped) this.#keep(step, skipped);
+          if (noteworthy) this.#keep(step, skipped);
         },
       },
     );
     this.#repeated = new Set(last ? page.repos.map(identify) : []);
     metrics.page(page.repos.length, page.repos.filter((repo) => !repo.active).length, page.unusable);
-    if (skipped) this.#logSkip(skipped);
+    if (noteworthy) this.#logSkip(skipped);
   }
 
   #job({ did, rev, active, status }: ListedRepo) {
@@ -134,6 +137,13 @@ export class Enumeration {
     step.call('LTRIM', this.#keys.skipped, -mostSkipsKept, -1);
   }
 
+  /** The next look may come to the same place again. */
+  async #isNew({ from, to }: SkippedRange): Promise<boolean> {
+    const before = await this.#options.redis.lindex(this.#keys.skipped, -1);
+    const known = before === null ? undefined : (JSON.parse(before) as SkippedRange);
+    return known === undefined || known.from !== from || known.to !== to;
+  }
+
   #logSkip(range: SkippedRange): void {
     this.#options.metrics.skip();
     this.#options.log.error(
@@ -144,14 +154,12 @@ export class Enumeration {
 
   /** What ends a look early is written down; the next look starts where this one stopped. */
   async #note(err: unknown, signal: AbortSignal): Promise<void> {
-    const { log, metrics, name, producer, redis } = this.#options;
+    const { log, metrics, name, producer } = this.#options;
     if (err instanceof LoopingCursorError) {
       metrics.loop();
       log.error({ enumeration: name, err }, 'the cursors come round again; the look ends here');
     } else if (err instanceof EnumerationStuckError) {
-      const before = await redis.lindex(this.#keys.skipped, -1);
-      const known = before === null ? undefined : (JSON.parse(before) as SkippedRange);
-      if (known && known.to === undefined && known.from === err.range.from) return;
+      if (!(await this.#isNew(err.range))) return;
       await producer.append([], { signal, extra: (step) => this.#keep(step, err.range) });
       this.#logSkip(err.range);
     } else {

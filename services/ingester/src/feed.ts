@@ -9,8 +9,8 @@ export interface Outcome {
   /** Time of the event as its source states it. */
   time?: string | undefined;
   entry?: Fields;
-  /** Why there is no entry, or not all of one. */
-  drop?: string;
+  /** Why there is no entry, or not all of one: a reason for everything left out. */
+  drops?: string[];
   /** The frame is kept among the dead letters, with this error. */
   dead?: Error;
   /** A repo that is out of step and has to be fetched. */

@@ -42,11 +42,11 @@ export function translateFrame(bytes: Uint8Array, options: TranslateOptions): Ca
       case '#info':
         return { type: 'info', notice: { name: frame.name, message: frame.message } };
       case 'unknown':
-        return { type: 'unknown', seq: frame.seq, drop: 'unknown-type' };
+        return { type: 'unknown', seq: frame.seq, drops: ['unknown-type'] };
       default:
-        if (!isDid(frame.did)) return { type: frame.type.slice(1), seq: frame.seq, drop: 'bad-did' };
+        if (!isDid(frame.did)) return { type: frame.type.slice(1), seq: frame.seq, drops: ['bad-did'] };
         if (!options.filter.did(frame.did)) {
-          return { type: frame.type.slice(1), seq: frame.seq, time: frame.time, drop: 'other-repo' };
+          return { type: frame.type.slice(1), seq: frame.seq, time: frame.time, drops: ['other-repo'] };
         }
         return translateRepoFrame(frame, options);
     }
@@ -76,7 +76,7 @@ function translateCommit(frame: CommitFrame, { host, filter, now = Date.now }: T
   const { seq, did, rev } = frame;
   const time = stated(frame.time);
   const base = { type: 'commit', seq, time };
-  if (isFutureTid(rev, now())) return { ...base, drop: 'future-rev' };
+  if (isFutureTid(rev, now())) return { ...base, drops: ['future-rev'] };
   if (frame.tooBig) return tooBig(frame, time, host);
   const commit = readCommit(frame);
   const links: Links = { since: commit.since, prevData: commit.prevData, data: commit.data };
@@ -87,7 +87,7 @@ function translateCommit(frame: CommitFrame, { host, filter, now = Date.now }: T
     ...base,
     commit,
     entry: fieldsOf(texts),
-    ...(bad && { drop: bad.reason, dead: bad }),
+    ...(bad[0] && { drops: bad.map(({ reason }) => reason), dead: bad[0] }),
   };
 }
 
@@ -96,14 +96,14 @@ type CommitEnvelope = Pick<RepoEvent, 'seq' | 'time' | 'did' | 'commit' | 'rev'>
 /** The wanted operations as JSON text. One bad record is left out and reported; its neighbours stay. */
 function opTexts(ops: CommitOp[], envelope: CommitEnvelope, links: Links, filter: Filter) {
   const texts: string[] = [];
-  let bad: RepoError | undefined;
+  const bad: RepoError[] = [];
   for (const op of ops) {
     if (!filter.collection(op.collection)) continue;
     try {
       texts.push(opText(op, envelope, texts.length === 0 ? links : {}));
     } catch (err) {
       if (!(err instanceof RepoError)) throw err;
-      bad ??= err;
+      bad.push(err);
     }
   }
   return { texts, bad };
@@ -134,7 +134,7 @@ function tooBig(frame: CommitFrame, time: string, host: string): Candidate {
     seq,
     time,
     entry: encodeEvent({ type: 'repo', seq, time, did, commit, rev, sync: true, ...links }),
-    drop: 'too-big',
+    drops: ['too-big'],
     repair: repairOf(did, host, rev),
   };
 }
@@ -142,7 +142,7 @@ function tooBig(frame: CommitFrame, time: string, host: string): Candidate {
 function translateSync(frame: SyncFrame, { host, now = Date.now }: TranslateOptions): Candidate {
   const { seq, did, rev } = frame;
   const time = stated(frame.time);
-  if (isFutureTid(rev, now())) return { type: 'sync', seq, time, drop: 'future-rev' };
+  if (isFutureTid(rev, now())) return { type: 'sync', seq, time, drops: ['future-rev'] };
   const { commit, data } = readSync(frame);
   return {
     type: 'sync',
@@ -188,7 +188,7 @@ export function refused(
   return {
     type: 'refused',
     seq: Number.isSafeInteger(seq) ? seq : undefined,
-    drop: reason,
+    drops: [reason],
     dead: err,
     ...(known && { repair: repairOf(did, host, '') }),
   };

@@ -119,10 +119,10 @@ export class Intake {
     await this.#missed(`${reason}: the cursor is ${cursor}, the first event after it ${seq}`);
   }
 
-  #count({ type, drop, entry }: Outcome): void {
+  #count({ type, drops = [], entry }: Outcome): void {
     const { feed, metrics } = this.#options;
     if (entry !== undefined) metrics.event(feed, type);
-    if (drop !== undefined) metrics.drop(feed, drop);
+    for (const drop of drops) metrics.drop(feed, drop);
   }
 
   async #onNotice(name: string, message: string | undefined): Promise<void> {
@@ -159,7 +159,7 @@ export class Intake {
 }
 
 function deadOf(outcomes: Outcome[], frames: Uint8Array[]): DeadFrame[] {
-  return outcomes.flatMap(({ dead, drop, seq }, i) =>
-    dead ? [{ frame: frames[i]!, seq, reason: drop ?? 'unknown', error: dead }] : [],
+  return outcomes.flatMap(({ dead, drops, seq }, i) =>
+    dead ? [{ frame: frames[i]!, seq, reason: drops?.[0] ?? 'unknown', error: dead }] : [],
   );
 }

@@ -18,14 +18,14 @@ export function translateLabelFrame(bytes: Uint8Array, src: string, now = Date.n
       case '#info':
         return { type: 'info', notice: { name: frame.name, message: frame.message } };
       case 'unknown':
-        return { type: 'unknown', seq: frame.seq, drop: 'unknown-type' };
+        return { type: 'unknown', seq: frame.seq, drops: ['unknown-type'] };
       case '#labels':
         return labels(frame, src, now);
     }
   } catch (err) {
     if (!(err instanceof RepoError)) throw err;
     const seq = Number.isSafeInteger(err.seq) ? err.seq : undefined;
-    return { type: 'refused', seq, drop: err.reason, dead: err };
+    return { type: 'refused', seq, drops: [err.reason], dead: err };
   }
 }
 
@@ -35,18 +35,18 @@ function labels(
   now: number,
 ): Outcome {
   const events: LabelEvent[] = [];
-  let drop = malformed > 0 ? 'bad-label' : undefined;
+  const drops: string[] = Array(malformed).fill('bad-label');
   for (const label of labels) {
     const refusal = refusalOf(label, src, now);
     if (refusal === undefined) events.push({ type: 'label', seq, label });
-    else drop ??= refusal;
+    else drops.push(refusal);
   }
   return {
     type: 'labels',
     seq,
     time: events.at(-1)?.label.cts,
     ...(events.length > 0 && { entry: encodeEvents(events) }),
-    ...(drop !== undefined && { drop }),
+    ...(drops.length > 0 && { drops }),
   };
 }
 

@@ -31,6 +31,9 @@ export interface PageRead {
   skipped?: SkippedRange;
 }
 
+/** Cursors to probe a host with besides those that it gave: some places of a numbered list. */
+const elsewhere = ['1', '1000', '1000000'];
+
 /**
  * Reads pages from a host that may fail on some of them.
  *
@@ -39,13 +42,14 @@ export interface PageRead {
  *         └──── doubles with ──────┴────────────── a page came ◄──────────────┘         └─► stuck
  *               every page
  *
- * Whether the host or the cursor is at fault decides a probe at another
- * cursor. While that fails too the host is down, and nothing is narrowed or
- * skipped. Being told to wait (429, 503 with a time) is no failure.
+ * Whether the host or the cursor is at fault decide probes at other cursors.
+ * While those fail too the host is down, and nothing is narrowed or skipped. Being told to wait (429, 503 with a time) is no failure.
  */
 export class PageReader {
   readonly #options: Required<PageReaderOptions>;
   #limit: number;
+  /** The cursor of the page before. */
+  #lastGood: string | undefined;
 
   constructor(options: PageReaderOptions) {
     this.#options = { maxLimit: 1000, maxTries: 5, baseMs: 1000, maxMs: 60_000, ...options };
@@ -70,6 +74,7 @@ export class PageReader {
       const answer = await this.#ask(at, this.#limit, signal);
       if (!(answer instanceof XrpcError)) {
         this.#limit = Math.min(maxLimit, this.#limit * 2);
+        this.#lastGood = at;
         return { page: answer, cursor: at, ...(last && skip > 0 && { skipped: rangeOf(cursor, at, last) }) };
       }
       last = answer;
@@ -104,11 +109,16 @@ export class PageReader {
 
   /** Returns false when another cursor works; waits until the host answers and returns true when none did. */
   async #hostWasDown(cursor: string | undefined, signal: AbortSignal): Promise<boolean> {
+    const probes = new Set([this.#lastGood, undefined, ...elsewhere]);
+    probes.delete(cursor);
     for (let failures = 0; ; ) {
-      // Whatever a host says to a cursor that it may not understand, it is there.
-      const answer = await this.#ask(cursor === undefined ? '1' : undefined, 1, signal);
-      if (!(answer instanceof XrpcError) || (answer.status ?? 500) < 500) return failures > 0;
-      await this.#pause(++failures, answer, signal);
+      let answer: RepoPage | XrpcError | undefined;
+      for (const probe of probes) {
+        answer = await this.#ask(probe, 1, signal);
+        // Whatever a host says to a cursor that it does not understand, it is there.
+        if (!(answer instanceof XrpcError) || (answer.status ?? 500) < 500) return failures > 0;
+      }
+      await this.#pause(++failures, answer as XrpcError, signal);
     }
   }
 

@@ -2,6 +2,7 @@ import { decodeEvents, decodeRepoJob, type RepoJob, type StreamEvent } from '@he
 import { createLogger, loadSettings, Metrics } from '@headwater/ops';
 import { connect, type Redis, readCursor } from '@headwater/streams';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { eventually } from '../../../test/ingester/run.ts';
 import { startRedis, type TestRedis } from '../../../test/support/index.ts';
 import { type Network, startNetwork } from '../../../test/support/network.ts';
 import { enumerationDone, runIngester } from './index.ts';
@@ -71,7 +72,7 @@ describe('a real PDS', () => {
     const inactive = accounts[1]!;
     await inactive.agent.com.atproto.server.deactivateAccount({});
     const ingester = start({ INGESTER_MODE: 'backfill' });
-    await expect.poll(() => readCursor(redis, 'repo_backfill', key())).toBe(enumerationDone);
+    await eventually(() => readCursor(redis, 'repo_backfill', key())).toBe(enumerationDone);
     const first = await jobs();
     expect(first.map(({ did }) => did).sort()).toEqual(accounts.map(({ did }) => did).sort());
     expect(first.find(({ did }) => did === inactive.did)).toMatchObject({
@@ -81,30 +82,30 @@ describe('a real PDS', () => {
     expect(first[0]).toMatchObject({ host: key(), rev: expect.stringMatching(/^[2-7a-z]{13}$/) });
 
     const late = await network.createAccount();
-    await expect.poll(async () => (await jobs()).length).toBe(4);
+    await eventually(async () => (await jobs()).length).toBe(4);
     expect((await jobs())[3]!.did).toBe(late.did);
     await ingester.stop();
 
     const again = start({ INGESTER_MODE: 'backfill' });
-    await expect
-      .poll(async () => (await again.metrics.registry.metrics()).match(/list_pages_total\S* (\d+)/)?.[1])
-      .toMatch(/[1-9]/);
+    await eventually(
+      async () => (await again.metrics.registry.metrics()).match(/list_pages_total\S* (\d+)/)?.[1],
+    ).toMatch(/[1-9]/);
     expect(await jobs()).toHaveLength(4);
   });
 
   it('is followed: one entry a commit, cursor at the newest', async () => {
     const account = await network.createAccount();
     const { metrics } = start({ INGESTER_MODE: 'firehose', INGESTER_DIDS: account.did });
-    await expect
-      .poll(() => metrics.registry.metrics())
-      .toContain('headwater_ingester_connected{feed="firehose",service="ingester"} 1');
+    await eventually(() => metrics.registry.metrics()).toContain(
+      'headwater_ingester_connected{feed="firehose",service="ingester"} 1',
+    );
     const post = await account.post('hello');
     await account.create('com.example.other', { text: 'not wanted' });
     await account.like(post);
     await account.delete(post);
     await account.agent.com.atproto.server.deactivateAccount({});
     const newest = await network.waitForSequencer();
-    await expect.poll(() => readCursor(redis, 'firehose_live', key())).toBe(String(newest));
+    await eventually(() => readCursor(redis, 'firehose_live', key())).toBe(String(newest));
     // What the PDS says of a new account (identity, account, first commit, sync) comes before.
     const entries = (await live()).slice(-5);
     expect(entries.map((events) => events.map(({ type }) => type))).toEqual([

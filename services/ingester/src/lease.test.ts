@@ -1,0 +1,86 @@
+import { createLogger, sleep } from '@headwater/ops';
+import { connect, type Redis } from '@headwater/streams';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { startRedis, type TestRedis } from '../../../test/support/index.ts';
+import { LeaseLostError, underLease } from './lease.ts';
+
+const log = createLogger('test', 'silent');
+let server: TestRedis;
+let redis: Redis;
+let keys = 0;
+
+beforeAll(async () => {
+  server = await startRedis();
+  redis = connect(server.url);
+});
+afterAll(async () => {
+  redis.disconnect();
+  await server.stop();
+});
+
+const options = (key: string, signal: AbortSignal, ttlMs = 300) => ({ redis, key, ttlMs, signal, log });
+const newKey = () => `lease:${keys++}`;
+
+it('lets one copy run at a time, and the next take over at once', async () => {
+  const key = newKey();
+  const stop = new AbortController();
+  let running = 0;
+  let most = 0;
+  const ran: number[] = [];
+  const copy = (id: number) =>
+    underLease(options(key, stop.signal), async () => {
+      most = Math.max(most, ++running);
+      await sleep(20);
+      running--;
+      ran.push(id);
+    });
+  await Promise.all([1, 2, 3].map(copy));
+  expect([most, ran.sort()]).toEqual([1, [1, 2, 3]]);
+  expect(await redis.exists(key)).toBe(0);
+});
+
+it('holds on for longer than its ttl by renewing', async () => {
+  const key = newKey();
+  await underLease(options(key, new AbortController().signal, 150), async (signal) => {
+    await sleep(500, signal);
+    expect(signal.aborted).toBe(false);
+  });
+});
+
+it('stops the task when another copy has the lease, and waits its turn', async () => {
+  const key = newKey();
+  const reasons: unknown[] = [];
+  await underLease(options(key, new AbortController().signal), async (signal) => {
+    if (reasons.length > 0) return;
+    await redis.set(key, 'thief', 'PX', 100);
+    await sleep(5000, signal);
+    reasons.push(signal.reason);
+    signal.throwIfAborted();
+  });
+  expect(reasons).toEqual([expect.any(LeaseLostError)]);
+});
+
+it('stops the task before the key can expire when Redis does not answer', async () => {
+  const key = newKey();
+  const stop = new AbortController();
+  const other = connect(server.url);
+  const left: number[] = [];
+  const run = underLease({ ...options(key, stop.signal, 600), redis: other }, async (signal) => {
+    other.disconnect();
+    await sleep(5000, signal);
+    left.push(await redis.pttl(key));
+    stop.abort();
+    signal.throwIfAborted();
+  });
+  await expect(run).rejects.toThrow(LeaseLostError);
+  expect(left[0]).toBeGreaterThan(0);
+});
+
+it('hands on what the task throws and gives the lease back', async () => {
+  const key = newKey();
+  const run = underLease(options(key, new AbortController().signal), () =>
+    Promise.reject(new RangeError('x')),
+  );
+  await expect(run).rejects.toThrow(RangeError);
+  expect(await redis.exists(key)).toBe(0);
+});

@@ -1,0 +1,92 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type RunningService, startService } from '../support/services.ts';
+import { FakeHost } from './fake-host.ts';
+import { Author } from './frames.ts';
+import { eventually, type Streams, startStreams } from './run.ts';
+
+let streams: Streams;
+let relay: FakeHost;
+
+beforeAll(async () => {
+  [streams, relay] = await Promise.all([startStreams(), FakeHost.start()]);
+});
+afterAll(async () => {
+  await streams?.[Symbol.asyncDispose]();
+  await relay?.[Symbol.asyncDispose]();
+});
+
+const frames = 2000;
+const repos = 4000;
+const kills = 3;
+
+function start(): Promise<RunningService> {
+  return startService('ingester', {
+    redisUrl: streams.server.url,
+    databaseUrl: 'postgres://none',
+    plcUrl: relay.url,
+    env: {
+      INGESTER_RELAY_HOSTS: relay.host,
+      INGESTER_BATCH_SIZE: '7',
+      INGESTER_BATCH_TIMEOUT_MS: '1',
+      INGESTER_LEASE_MS: '300',
+      INGESTER_RELIST_MS: '200',
+      LOG_LEVEL: 'warn',
+    },
+  });
+}
+
+/** What is in the streams now; every frame and repo up to the cursor must be. */
+async function check(): Promise<{ seq: number; listed: number }> {
+  const multi = await streams.redis
+    .multi()
+    .get(`firehose_live:cursor:${relay.host}`)
+    .xrange('firehose_live', '-', '+')
+    .get(`repo_backfill:cursor:${relay.host}`)
+    .xrange('repo_backfill', '-', '+')
+    .exec();
+  const [seqText, live, listText, list] = multi!.map(([, value]) => value) as [
+    string,
+    [string, string[]][],
+    string | null,
+    [string, string[]][],
+  ];
+  const have = new Set(live.map(([, flat]) => (JSON.parse(flat[1]!) as { seq: number }).seq));
+  for (let seq = 1; seq <= Number(seqText); seq++)
+    if (!have.has(seq)) throw new Error(`the cursor is ${seqText}, and ${seq} is not there`);
+  const dids = new Set(list.map(([, flat]) => (JSON.parse(flat[1]!) as { did: string }).did));
+  const listed = listText === '!ingester-done' ? repos : Number(listText ?? 0);
+  for (let i = 0; i < listed; i++) expect(dids.has(`did:web:r${i}.test`)).toBe(true);
+  return { seq: Number(seqText), listed };
+}
+
+it('killed at any moment, loses no event and no repo, and no cursor is ahead', {
+  timeout: 90_000,
+}, async () => {
+  const author = await Author.create('crash');
+  for (let seq = 1; seq <= frames; seq++) relay.frames.push(await author.identity(seq));
+  relay.repos = Array.from({ length: repos }, (_, i) => ({ did: `did:web:r${i}.test` }));
+  relay.onSubscribe = async (socket, cursor) => {
+    for (const { seq, bytes } of relay.frames) {
+      if (seq <= Number(cursor) || socket.readyState !== socket.OPEN) continue;
+      socket.send(bytes);
+      if (seq % 20 === 0) await sleep(8);
+    }
+  };
+  await streams.redis.set(`firehose_live:cursor:${relay.host}`, '0');
+  let at = 0;
+  let killedMidway = 0;
+  for (let kill = 0; kill < kills; kill++) {
+    const service = await start();
+    await sleep(20 + Math.random() * 150);
+    await service.kill();
+    const { seq } = await check();
+    expect(seq).toBeGreaterThanOrEqual(at);
+    if (seq > at && seq < frames) killedMidway++;
+    at = seq;
+  }
+  await using _last = await start();
+  await eventually(async () => (await check()).seq).toBe(frames);
+  expect((await check()).listed).toBe(repos);
+  expect(killedMidway).toBeGreaterThan(0);
+});

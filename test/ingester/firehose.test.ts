@@ -1,0 +1,288 @@
+import { dead } from '@headwater/streams';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { FakeHost } from './fake-host.ts';
+import { Author, errorFrame, frame, postOp } from './frames.ts';
+import { eventually, type Streams, startIngester, startStreams } from './run.ts';
+
+let streams: Streams;
+let relay: FakeHost;
+
+beforeAll(async () => {
+  streams = await startStreams();
+});
+afterAll(() => streams[Symbol.asyncDispose]());
+beforeEach(async () => {
+  await streams.redis.flushall();
+  relay = await FakeHost.start();
+});
+afterEach(() => relay[Symbol.asyncDispose]());
+
+const start = (env: Record<string, string> = {}) =>
+  startIngester(streams.server.url, { INGESTER_RELAY_HOSTS: relay.host, INGESTER_MODE: 'firehose', ...env });
+const cursorKey = () => `firehose_live:cursor:${relay.host}`;
+const cursor = () => streams.redis.get(cursorKey());
+const setCursor = (value: number) => streams.redis.set(cursorKey(), value);
+const time = () => new Date().toISOString();
+const seqs = async () => (await streams.live()).map(([event]) => event!.seq);
+const types = async () => (await streams.live()).map((events) => events.map(({ type }) => type));
+
+describe('events', () => {
+  it('have one entry a commit, with what came before it', async () => {
+    const author = await Author.create('a');
+    const bodies = [
+      await author.commitBody(1, [postOp(1), postOp(2)]),
+      await author.commitBody(2, [
+        { ...postOp(1), action: 'delete' },
+        { ...postOp(2, 'new'), action: 'update' },
+      ]),
+      await author.commitBody(3, [{ ...postOp(9), collection: 'com.example.thing' }]),
+    ];
+    relay.push(...bodies.map((body, i) => ({ seq: i + 1, bytes: frame('#commit', body) })));
+    await setCursor(0);
+    start();
+    await eventually(cursor).toBe('3');
+    const [first, second, third] = await streams.live();
+    expect(first).toEqual([
+      {
+        type: 'create',
+        seq: 1,
+        time: bodies[0]!['time'],
+        did: author.did,
+        commit: String(bodies[0]!['commit']),
+        rev: bodies[0]!['rev'],
+        collection: 'app.bsky.feed.post',
+        rkey: postOp(1).rkey,
+        cid: expect.stringMatching(/^bafyrei/),
+        since: bodies[0]!['since'],
+        prevData: String(bodies[0]!['prevData']),
+        data: expect.stringMatching(/^bafyrei/),
+        record: postOp(1).record,
+      },
+      expect.not.objectContaining({ data: expect.anything() }),
+    ]);
+    expect(second!.map(({ type }) => type).sort()).toEqual(['delete', 'update']);
+    expect(second![0]).toMatchObject({ since: bodies[0]!['rev'], prevData: first![0]!.data });
+    // The filter leaves nothing of the third, and the chain still holds.
+    expect(third).toEqual([
+      expect.objectContaining({
+        type: 'repo',
+        rev: bodies[2]!['rev'],
+        since: bodies[1]!['rev'],
+        prevData: second![0]!.data,
+      }),
+    ]);
+  });
+
+  it('of other types are passed on, and repos that are out of step sent back', async () => {
+    const author = await Author.create('b');
+    await author.commitBody(0, [postOp(1)]);
+    relay.push(
+      { seq: 1, bytes: frame('#identity', { seq: 1, did: author.did, time: time(), handle: 'b.test' }) },
+      {
+        seq: 2,
+        bytes: frame('#account', { seq: 2, did: author.did, time: time(), active: false, status: 'deleted' }),
+      },
+      { seq: 3, bytes: frame('#sync', await author.syncBody(3)) },
+      {
+        seq: 4,
+        bytes: frame('#commit', { ...(await author.commitBody(4, [postOp(2)])), tooBig: true, ops: [] }),
+      },
+      { seq: 5, bytes: frame('#future', { seq: 5, did: author.did }) },
+    );
+    await setCursor(0);
+    const { metric } = start();
+    await eventually(cursor).toBe('5');
+    const events = (await streams.live()).flat();
+    expect(events).toMatchObject([
+      { type: 'identity', seq: 1, handle: 'b.test' },
+      { type: 'account', seq: 2, active: false, status: 'deleted' },
+      { type: 'repo', seq: 3, sync: true, data: expect.stringMatching(/^bafy/) },
+      { type: 'repo', seq: 4, sync: true, rev: author.rev },
+    ]);
+    expect(await streams.jobs('repo_backfill:urgent')).toMatchObject([
+      { did: author.did, host: relay.host, rev: author.rev, reason: 'desync' },
+    ]);
+    expect(await metric('drops_total', { reason: 'unknown-type' })).toBe(1);
+    expect(await metric('drops_total', { reason: 'too-big' })).toBe(1);
+  });
+});
+
+describe('what can not be believed', () => {
+  it('is set aside once; its neighbours and the cursor go on', async () => {
+    const [author, forger] = await Promise.all([Author.create('c'), Author.create('d')]);
+    const omitted = await forger.commitBody(4, [postOp(1), postOp(2)]);
+    const stolen = await forger.commitBody(6, [postOp(3)]);
+    const ahead = await forger.commitBody(8, [postOp(4)]);
+    relay.push(
+      await author.post(1),
+      { seq: 2, bytes: Buffer.from('not cbor at all') },
+      await author.post(3),
+      { seq: 4, bytes: frame('#commit', { ...omitted, ops: (omitted['ops'] as unknown[]).slice(0, 1) }) },
+      await author.post(5),
+      { seq: 6, bytes: frame('#commit', { ...stolen, repo: author.did }) },
+      { seq: 7, bytes: frame('#commit', { seq: 7, repo: author.did, time: time() }) },
+      { seq: 8, bytes: frame('#commit', { ...ahead, rev: '3zzzzzzzzzzzz' }) },
+      await author.post(9),
+    );
+    await setCursor(0);
+    const { metric } = start();
+    await eventually(cursor).toBe('9');
+    expect(await seqs()).toEqual([1, 3, 5, 9]);
+    const { letters } = await dead.list(streams.redis, 'firehose_live');
+    expect(letters.map(({ reason, sourceId, source }) => [reason, sourceId, source])).toEqual([
+      [expect.stringMatching(/^bad-|truncated/), '', relay.host],
+      ['bad-inversion', '4', relay.host],
+      ['wrong-did', '6', relay.host],
+      ['bad-frame', '7', relay.host],
+    ]);
+    expect(Buffer.from(letters[0]!.fields['frame']!, 'base64').toString()).toBe('not cbor at all');
+    expect(await metric('drops_total', { reason: 'future-rev' })).toBe(1);
+    // Each causes a repair of the repo that it names.
+    const repaired = (await streams.jobs('repo_backfill:urgent')).map(({ did }) => did);
+    expect(new Set(repaired)).toEqual(new Set([author.did, forger.did]));
+  });
+
+  it('never fills Redis: large frames are cut, letters are bounded', async () => {
+    relay.push({ seq: 1, bytes: Buffer.alloc(6_000_000) }, await (await Author.create('e')).post(2));
+    await setCursor(0);
+    start();
+    await eventually(cursor).toBe('2');
+    const { letters } = await dead.list(streams.redis, 'firehose_live');
+    expect(letters[0]).toMatchObject({ reason: 'too-large', fields: { bytes: '6000000' } });
+    expect(letters[0]!.fields['frame']!.length).toBeLessThan(100_000);
+  });
+
+  it('leaves one bad record out and keeps the rest of its commit', async () => {
+    const author = await Author.create('f');
+    const bad = { ...postOp(2), record: { $type: 'app.bsky.feed.post', text: 'x', deep: nest(300) } };
+    relay.push(await author.commit(1, [postOp(1), bad, postOp(3)]));
+    await setCursor(0);
+    const { metric } = start();
+    await eventually(cursor).toBe('1');
+    expect(await types()).toEqual([['create', 'create']]);
+    expect(await metric('drops_total')).toBe(1);
+  });
+});
+
+describe('connections', () => {
+  it('go on from the cursor after every kind of end', async () => {
+    const author = await Author.create('g');
+    for (let seq = 1; seq <= 40; seq++) relay.frames.push(await author.post(seq));
+    const ends = [
+      (socket: { terminate(): void }) => socket.terminate(),
+      (socket: { close(code: number): void }) => socket.close(1000),
+      (socket: { send(data: Uint8Array): void; close(): void }) => {
+        socket.send(errorFrame('ConsumerTooSlow', 'too slow'));
+        socket.close();
+      },
+      (socket: { send(data: Uint8Array): void; close(): void }) => socket.send(errorFrame('SomethingNew')),
+    ];
+    relay.onSubscribe = (socket, at) => {
+      for (const { seq, bytes } of relay.frames.filter(({ seq }) => seq > Number(at)).slice(0, 8)) {
+        void seq;
+        socket.send(bytes);
+      }
+      ends[(relay.cursors.length - 1) % ends.length]!(socket);
+    };
+    await setCursor(0);
+    const { metric } = start();
+    await eventually(cursor).toBe('40');
+    expect([...new Set(await seqs())]).toEqual(Array.from({ length: 40 }, (_, i) => i + 1));
+    for (const reason of ['network', 'closed', 'ConsumerTooSlow', 'other-fault']) {
+      expect([reason, await metric('reconnects_total', { reason })]).toEqual([reason, expect.any(Number)]);
+      expect(await metric('reconnects_total', { reason })).toBeGreaterThan(0);
+    }
+  });
+
+  it('that ping and say nothing are dead', async () => {
+    const author = await Author.create('h');
+    const silent = new Set<NodeJS.Timeout>();
+    relay.frames.push(await author.post(1));
+    relay.onSubscribe = (socket, at) => {
+      if (relay.cursors.length > 1)
+        for (const { seq, bytes } of relay.frames) if (seq > Number(at)) socket.send(bytes);
+      const timer = setInterval(() => socket.ping(), 10);
+      silent.add(timer);
+      socket.on('close', () => clearInterval(timer));
+    };
+    await setCursor(0);
+    const { metric } = start({ INGESTER_IDLE_MS: '150' });
+    await eventually(cursor).toBe('1');
+    expect(await metric('reconnects_total', { reason: 'timeout' })).toBeGreaterThan(0);
+  });
+
+  it('begin live and list again when the cursor is in the future', async () => {
+    const author = await Author.create('i');
+    const one = await author.post(1);
+    relay.onSubscribe = (socket, at) => {
+      if (at === null) socket.send(one.bytes);
+      else socket.send(errorFrame('FutureCursor'), () => socket.close());
+    };
+    await setCursor(999);
+    const { metric } = start();
+    await eventually(cursor).toBe('1');
+    expect(relay.cursors.slice(0, 2)).toEqual(['999', null]);
+    expect(await metric('reconnects_total', { reason: 'FutureCursor' })).toBe(1);
+    expect(await streams.redis.exists(`repo_backfill:relist:${relay.host}`)).toBe(1);
+  });
+
+  it.each([
+    ['sequence-reset', 999_999, 5],
+    ['sequence-hole', 5, 999_999],
+  ])('notice a silent %s', async (reason, from, seq) => {
+    const author = await Author.create('j');
+    const body = { ...(await author.commitBody(seq, [postOp(1)])), seq };
+    relay.onSubscribe = (socket) => socket.send(frame('#commit', body));
+    await setCursor(from);
+    const { metric } = start();
+    await eventually(cursor).toBe(String(seq));
+    expect(await metric('drops_total', { reason })).toBe(1);
+    expect(await streams.redis.get(`repo_backfill:relist:${relay.host}`)).toContain(reason);
+  });
+
+  it('count what the host says of an outdated cursor, and list again', async () => {
+    const author = await Author.create('k');
+    relay.frames.push(
+      { seq: 1, bytes: frame('#info', { name: 'OutdatedCursor', message: 'Possibly missing events' }) },
+      await author.post(2),
+    );
+    await setCursor(0);
+    const { metric } = start();
+    await eventually(cursor).toBe('2');
+    expect(await metric('events_total', { type: 'info-outdated-cursor' })).toBe(1);
+    expect(await streams.redis.exists(`repo_backfill:relist:${relay.host}`)).toBe(1);
+  });
+
+  it('hold the host back at the high-water mark and lose nothing', async () => {
+    const author = await Author.create('l');
+    for (let seq = 1; seq <= 300; seq++) relay.frames.push(await author.post(seq));
+    await setCursor(0);
+    start({ INGESTER_HIGH_WATER_MARK: '50', INGESTER_BATCH_SIZE: '20' });
+    const got: number[] = [];
+    await eventually(async () => {
+      const taken = await streams.redis.xrange('firehose_live', '-', '+');
+      expect(taken.length).toBeLessThanOrEqual(70);
+      for (const [id, flat] of taken) {
+        got.push((JSON.parse(flat[1]!) as { seq: number }).seq);
+        await streams.redis.xdel('firehose_live', id);
+      }
+      return got.length;
+    }).toBe(300);
+    expect(got).toEqual(Array.from({ length: 300 }, (_, i) => i + 1));
+  });
+});
+
+it('gives of a repo that is not wanted nothing but the cursor', async () => {
+  const [wanted, other] = await Promise.all([Author.create('m'), Author.create('n')]);
+  relay.push(await wanted.post(1), await other.post(2));
+  await setCursor(0);
+  start({ INGESTER_DIDS: wanted.did });
+  await eventually(cursor).toBe('2');
+  expect(await seqs()).toEqual([1]);
+});
+
+function nest(depth: number): unknown {
+  let value: unknown = 1;
+  for (let i = 0; i < depth; i++) value = [value];
+  return value;
+}
