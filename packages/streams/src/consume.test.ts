@@ -190,23 +190,26 @@ describe('failures', () => {
 
   it('spends a long pause in Redis, where the count of tries is kept', async () => {
     const stream = await filled(5);
-    const wide = { base: 100, max: 100 };
+    const attempts: number[] = [];
     await using consumer = consumeNumbers({
       redis: used.redis,
       stream,
       concurrency: 1,
       maxAttempts: 3,
-      retryMs: wide,
-      parkAboveMs: 10,
-      write: failOn(
-        (n) => n === 0,
-        () => new Error('no'),
-      ),
+      // Long enough for the reader to have looked whether there are such entries.
+      retryMs: { base: 2600, max: 2600 },
+      parkAboveMs: 1000,
+      write: async ([entry]) => {
+        if (entry!.item !== 0) return;
+        attempts.push(entry!.attempts);
+        throw new Error('no');
+      },
     });
     await until(quiet(stream));
     // The others did not wait for it, though there is room for one only.
     expect(consumer.batches.slice(0, 5)).toEqual([[0], [1], [2], [3], [4]]);
     expect(consumer.batches.slice(5)).toEqual([[0], [0]]);
+    expect(attempts).toEqual([0, 1, 2]);
     expect((await dead.list(used.redis, stream)).letters).toMatchObject([
       { fields: { n: '0' }, attempts: 3 },
     ]);

@@ -87,7 +87,7 @@ async function discard(redis: Redis, stream: string, ids: readonly string[]): Pr
 }
 
 function read(id: string, flat: string[]): DeadLetter {
-  const own = flat.length - marks.length * 2;
+  const own = Math.max(0, flat.length - marks.length * 2);
   const pairs = (from: number, to: number) => {
     const fields: Fields = {};
     for (let i = from; i < to; i += 2) fields[flat[i]!] = flat[i + 1]!;

@@ -150,8 +150,9 @@ return #due`);
 
 /**
  * Takes over entries that nobody has touched for a while.
- * KEYS stream, attempts; ARGV group, consumer, idle ms, start, count.
- * Answers the next start and (id, fields, deliveries, attempts) of each.
+ * KEYS stream, attempts, later; ARGV group, consumer, idle ms, start, count.
+ * Answers the next start, (id, fields, deliveries, attempts) of each, how many were deleted,
+ * and whether there are entries with failed tries, pending or parked.
  */
 export const claimScript = new Script(`#!lua flags=allow-oom${forget}
 local stream, group = KEYS[1], ARGV[1]
@@ -162,7 +163,7 @@ for _, entry in ipairs(entries) do
   entry[4] = redis.call('HGET', KEYS[2], group .. '/' .. entry[1])
 end
 for _, id in ipairs(gone) do forget(KEYS[2], group, id) end
-return {next, entries, #gone}`);
+return {next, entries, #gone, redis.call('EXISTS', KEYS[2], KEYS[3])}`);
 
 /**
  * Sets the idle time of entries, of those that this consumer still holds, and

@@ -68,12 +68,20 @@ it('stops waiting when the signal aborts, and writes nothing', async () => {
   const producer = new Producer(used.redis, stream, { highWaterMark: 1 });
   await producer.append(numbers(0, 1));
   const stop = new AbortController();
-  const waiting = producer.append(numbers(1, 2), { signal: stop.signal });
+  const waiting = producer.append(numbers(1, 2));
+  const behind = producer.append(numbers(2, 3), { signal: stop.signal });
   stop.abort();
-  await expect(waiting).rejects.toMatchObject({ name: 'AbortError' });
+  await expect(behind).rejects.toMatchObject({ name: 'AbortError' });
   await used.redis.xtrim(stream, 'MAXLEN', 0);
-  await producer.append(numbers(2, 3));
-  expect(await used.redis.xrange(stream, '-', '+')).toMatchObject([[expect.anything(), ['n', '2']]]);
+  await waiting;
+  const stopToo = new AbortController();
+  const full = producer.append(numbers(3, 4), { signal: stopToo.signal });
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  stopToo.abort();
+  await expect(full).rejects.toMatchObject({ name: 'AbortError' });
+  await used.redis.xtrim(stream, 'MAXLEN', 0);
+  await producer.append(numbers(4, 5));
+  expect(await used.redis.xrange(stream, '-', '+')).toMatchObject([[expect.anything(), ['n', '4']]]);
 });
 
 it('waits above its mark in bytes', async () => {
@@ -158,12 +166,15 @@ it('notices when Redis has lost what it had confirmed', async () => {
   await using server = await startRedis();
   const redis = connect(server.url);
   const producer = new Producer(redis, 'stream');
-  await producer.append(numbers(0, 10), { cursor: { host: 'a', value: '10' } });
+  const { generation } = producer;
+  await producer.append(numbers(0, 10), { cursor: { host: 'a', value: '10' }, generation });
   await server.kill();
   await server.restart();
   const lost = producer.append(numbers(10, 20), { cursor: { host: 'a', value: '20' } });
   await expect(lost).rejects.toBeInstanceOf(RewoundError);
   expect(await readCursor(redis, 'stream', 'a')).toBeNull();
+  // Other work that shares the producer learns of it too.
+  await expect(producer.append(numbers(0, 1), { generation })).rejects.toBeInstanceOf(RewoundError);
   // The caller goes back to the cursor, and the producer goes on.
   await producer.append(numbers(0, 20), { cursor: { host: 'a', value: '20' } });
   expect(await redis.xlen('stream')).toBe(20);

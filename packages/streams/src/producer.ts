@@ -23,6 +23,8 @@ export interface ProducerOptions {
 export interface AppendOptions {
   /** Ends the waiting; a batch on its way to Redis may be written all the same. */
   signal?: AbortSignal;
+  /** The producer's `generation` when the work that this batch belongs to began; refused when it is another one now. */
+  generation?: number;
   /** Moves with the entries, in the same step. */
   cursor?: { host: string; value: string };
   /** Further commands of the same step, on keys of the stream's slot. */
@@ -79,6 +81,7 @@ export class Producer {
   readonly #options: Required<ProducerOptions>;
   readonly #producerKey: string;
   #batches = 0;
+  #generation = 0;
   /** The last batch that Redis confirmed, and when; it must still know it. */
   #confirmed = { number: 0, at: 0 };
   #last: Promise<unknown> = Promise.resolve();
@@ -111,11 +114,24 @@ export class Producer {
   append(entries: readonly Fields[], options: AppendOptions = {}): Promise<string[]> {
     const turn = this.#last.then(() => this.#append(entries, options));
     this.#last = turn.catch(() => {});
-    return turn;
+    return abortable(turn, options.signal);
   }
 
-  async #append(entries: readonly Fields[], { signal, cursor, extra }: AppendOptions): Promise<string[]> {
+  /**
+   * Counts how often Redis has lost confirmed batches. Of several pieces of
+   * work that share a producer only one gets the RewoundError; the others
+   * hand in the generation that they began with.
+   */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  async #append(
+    entries: readonly Fields[],
+    { signal, generation, cursor, extra }: AppendOptions,
+  ): Promise<string[]> {
     signal?.throwIfAborted();
+    if (generation !== undefined && generation !== this.#generation) throw new RewoundError(this.stream);
     const step = new Step();
     if (cursor) step.set(this.#keys.cursor(cursor.host), cursor.value);
     extra?.(step);
@@ -175,14 +191,19 @@ export class Producer {
       const [word, first, room] = (await abortable(run, signal)) as [string, string, number?];
       if (look) this.#measured = { at: Date.now(), room: room ?? 0, since: 0 };
       if (word === 'ok') this.#confirmed = { number, at: Date.now() };
-      if (word === 'rewound') this.#confirmed = { number: 0, at: 0 };
-      if (word === 'rewound') throw new RewoundError(this.stream);
+      if (word === 'rewound') this.#rewind();
       return word === 'ok' ? { first } : { pressure: word as Pressure };
     } catch (error) {
       if (signal?.aborted || error instanceof RewoundError) throw error;
       if (this.#redis.status === 'end' || !isPassing(error)) throw error;
       return { pressure: replyCode(error) === 'OOM' ? 'memory' : 'unavailable', error };
     }
+  }
+
+  #rewind(): never {
+    this.#confirmed = { number: 0, at: 0 };
+    this.#generation++;
+    throw new RewoundError(this.stream);
   }
 
   /** Measuring costs Redis some 20 µs: rarely while far below the mark, always near it. */

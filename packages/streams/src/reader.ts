@@ -37,6 +37,8 @@ export class Reader<T> {
   readonly #blocking: Redis;
   readonly #cursors = new Map<string, string>();
   #claimAt = 0;
+  /** Streams with entries that failed before; such ones may come as new, out of the parked ones. */
+  readonly #tried = new Set<string>();
   /** A reply may have been lost or the group be gone: what Redis thinks we hold must be compared. */
   #recover = true;
 
@@ -122,17 +124,14 @@ export class Reader<T> {
 
   async #claimPart(stream: string, start: string, count: number): Promise<string> {
     const { redis, group, consumer, claimIdleMs } = this.#settings;
-    const { attempts } = keysOf(redis, stream);
+    const { attempts, later } = keysOf(redis, stream);
     const args = [group, consumer, claimIdleMs, start, count];
-    const [next, entries, gone] = (await claimScript.run(redis, [stream, attempts], args)) as [
-      string,
-      ClaimedEntry[],
-      number,
-    ];
-    for (const [id, fields, deliveries, tried] of entries) {
-      if (this.#hand.has(stream, id)) continue;
-      const [count, first] = (tried ?? '0').split(' ').map(Number) as [number, number?];
-      this.#take(stream, id, fields, { deliveries, attempts: count, first });
+    const answer = await claimScript.run(redis, [stream, attempts, later], args);
+    const [next, entries, gone, tried] = answer as [string, ClaimedEntry[], number, number];
+    if (tried > 0) this.#tried.add(stream);
+    else this.#tried.delete(stream);
+    for (const [id, fields, deliveries, tries] of entries) {
+      if (!this.#hand.has(stream, id)) this.#take(stream, id, fields, { deliveries, ...parseTries(tries) });
     }
     if (gone > 0) this.#settings.metrics.ended(stream, 'lost', 'deleted', gone);
     return next;
@@ -161,13 +160,21 @@ export class Reader<T> {
     let found = 0;
     for (const [stream, entries] of answer ?? []) {
       found += entries.length;
-      for (const [id, fields] of entries) if (fields) this.#take(stream, id, fields);
+      const tries = this.#tried.has(stream) ? await this.#triesOf(stream, entries) : [];
+      for (const [i, [id, fields]] of entries.entries()) {
+        if (fields) this.#take(stream, id, fields, { deliveries: 1, ...parseTries(tries[i]) });
+      }
     }
     return found;
   }
 
+  #triesOf(stream: string, entries: RawEntry[]): Promise<(string | null)[]> {
+    const { redis, group } = this.#settings;
+    return redis.hmget(keysOf(redis, stream).attempts, ...entries.map(([id]) => `${group}/${id}`));
+  }
+
   /** Decodes an entry and puts it in hand; an unreadable one goes to the dead letters. */
-  #take(stream: string, id: string, flat: string[], past: Past = { deliveries: 1, attempts: 0 }): void {
+  #take(stream: string, id: string, flat: string[], past: Past): void {
     const { decode, key, size, count, metrics } = this.#settings;
     const { fields, bytes } = unflatten(flat);
     const suspect = past.deliveries > suspectDeliveries;
@@ -223,6 +230,13 @@ export async function giveBack<T>(
     }
   }
   return given;
+}
+
+/** `COUNT FIRST_MS`, as the hash of failed tries has it. */
+function parseTries(text: string | null | undefined): { attempts: number; first?: number } {
+  if (!text) return { attempts: 0 };
+  const [attempts, first] = text.split(' ').map(Number) as [number, number];
+  return { attempts, first };
 }
 
 function unflatten(flat: string[]): { fields: Fields; bytes: number } {
