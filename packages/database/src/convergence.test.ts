@@ -12,7 +12,16 @@ let pool: Pool;
 beforeAll(() => {
   pool = databasePool({ url: database.url, max: 8, applicationName: 'test' });
 });
-afterAll(() => pool.end());
+afterAll(async () => {
+  await pool.end();
+  // Writers may wait for each other, never in a circle.
+  const later = databasePool({ url: database.url, max: 1, applicationName: 'test' });
+  const { rows } = await later.query(
+    'SELECT deadlocks::int FROM pg_stat_database WHERE datname = current_database()',
+  );
+  await later.end();
+  expect(rows).toEqual([{ deadlocks: 0 }]);
+});
 afterEach(() => truncateAll(pool));
 
 /** Entries on their way, delivered in any order, some of them more than once. */

@@ -43,9 +43,8 @@ export async function applyLabels(pool: Pool, labels: readonly Label[]): Promise
     if (!known || isNewer(row, known)) newest.set(key, row);
   }
   if (newest.size === 0) return result;
-  const applied = await inTransaction(pool, (client) => write(client, newest));
-  result.applied = applied;
-  result.unchanged += newest.size - applied;
+  result.applied = await inTransaction(pool, (client) => write(client, new Map(newest)));
+  result.unchanged += newest.size - result.applied;
   return result;
 }
 

@@ -39,19 +39,24 @@ function own(tables: Tables, uri: string, cid: string, creator: string, record: 
   const { createdAt, subject } = record;
   switch (record.$type) {
     case 'app.bsky.feed.like':
-      return put('like', { subject: subject.uri, createdAt });
+      put('like', { subject: subject.uri, createdAt });
+      break;
     case 'app.bsky.feed.repost':
       tables['feed_item']!.push({ uri, cid, type: 'repost', postUri: subject.uri, originatorDid: creator });
-      return put('repost', { subject: subject.uri, createdAt });
+      put('repost', { subject: subject.uri, createdAt });
+      break;
     case 'app.bsky.graph.follow':
-      return put('follow', { subject, createdAt });
+      put('follow', { subject, createdAt });
+      break;
     case 'app.bsky.graph.block':
-      return put('actor_block', { subject, createdAt });
+      put('actor_block', { subject, createdAt });
+      break;
     case 'app.bsky.actor.profile':
-      return put('profile', { displayName: record.displayName });
+      put('profile', { displayName: record.displayName });
+      break;
     case 'app.bsky.feed.post':
       tables['feed_item']!.push({ uri, cid, type: 'post', postUri: uri, originatorDid: creator });
-      return put('post', {
+      put('post', {
         text: record.text.replaceAll('\0', ''),
         replyParent: record.reply?.parent.uri ?? null,
       });

@@ -144,6 +144,8 @@ export function fetchParts(
   if (parts.length === 0 || random.chance(0.3)) parts.push([]);
   parts.at(-1)!.push({ type: 'repo', ...envelope, commit, parts: parts.length, data: state.data });
   const fresh = rows.size === 0;
-  parts.forEach((part, i) => Object.assign(part[0]!, { fetch, part: i, ...(fresh && { fresh }) }));
+  for (const [i, part] of parts.entries()) {
+    Object.assign(part[0]!, { fetch, part: i, ...(fresh && { fresh }) });
+  }
   return parts;
 }
