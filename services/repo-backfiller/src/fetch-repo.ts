@@ -4,10 +4,10 @@ import type { IdentityResolver, RepoIdentity } from '@headwater/identity';
 import type { RepoSnapshot } from '@headwater/repo';
 import { getLatestCommit, type XrpcClient, XrpcError } from '@headwater/xrpc';
 import { type DownloadLimits, download } from './download.ts';
-import type { HostLanes, Lane } from './lanes/host-lanes.ts';
+import type { Busy, HostLanes, Lane } from './lanes/host-lanes.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import type { BackfillerMetrics } from './metrics.ts';
-import { covers, type Need, needOf } from './need.ts';
+import { covers, isNoted, type Need, needOf } from './need.ts';
 import { isTerminal, laneOutcomeOf, type Outcome } from './outcome.ts';
 import { type SendContext, sendDifferences } from './send.ts';
 import type { Slots } from './slots.ts';
@@ -56,7 +56,8 @@ export async function fetchRepo(context: FetchContext, task: Task): Promise<Outc
   const need = needOf(job, force);
   if (!need.fetch) {
     if (!job.active) {
-      await store.inactive(job.did, job.status ?? 'unknown', listedAt);
+      const status = job.status ?? 'unknown';
+      if (!isNoted(known, status)) await store.inactive(job.did, status, listedAt);
       return { end: 'inactive' };
     }
     const covered = job.rev === '' ? undefined : covers(known, job.rev);
@@ -101,13 +102,20 @@ class Fetch {
     const { stopping } = this.#task;
     using _slot = await metrics.time('wait', () => slots.take(stopping));
     const turn = await lanes.acquire(new URL(this.#identity.pds).host, stopping);
-    if ('busy' in turn) return { end: 'later', reason: `host-${turn.busy}`, afterMs: turn.waitMs };
+    if ('busy' in turn) return await this.#withoutTurn(turn);
     metrics.inFlight.inc();
     try {
       return await this.#fetchAndSend(turn);
     } finally {
       metrics.inFlight.dec();
     }
+  }
+
+  /** Puts the repo off; behind a host that has been silent for hours it is written off until it is listed again. */
+  async #withoutTurn({ busy, waitMs }: Busy): Promise<Outcome> {
+    if (busy !== 'given-up') return { end: 'later', reason: `host-${busy}`, afterMs: waitMs };
+    await this.#context.store.unavailable(this.#task.job.did, 'host-unreachable');
+    return { end: 'unavailable', reason: 'host-unreachable' };
   }
 
   async #fetchAndSend(turn: Lane): Promise<Outcome> {

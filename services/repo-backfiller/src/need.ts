@@ -27,3 +27,8 @@ export function covers(known: KnownRev | undefined, rev: string): Outcome | unde
   if (state === 'complete' && ((floor ?? '') >= rev || (head ?? '') >= rev)) return { end: 'unchanged' };
   return state === 'sent' && (floor ?? '') >= rev ? { end: 'on-its-way' } : undefined;
 }
+
+/** Whether an inactive account is known as such: it is listed again with every enumeration. */
+export function isNoted(known: KnownRev | undefined, status: string): boolean {
+  return known?.state === 'unavailable' && known.reason === status && known.accountStatus === status;
+}

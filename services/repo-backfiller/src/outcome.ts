@@ -27,14 +27,15 @@ export function laneOutcomeOf(error: unknown): LaneOutcome {
   switch (error.kind) {
     case 'rate-limited':
       return 'limited';
-    case 'network':
-    case 'timeout':
-    case 'too-slow':
-      return 'failed';
-    case 'http':
-      return (error.status ?? 500) >= 500 ? 'failed' : 'none';
-    default:
+    case 'too-large':
+    case 'refused-address':
+    case 'terminal':
       return 'none';
+    case 'http':
+      // An answer by the protocol's rules is of a host that works.
+      return error.errorName !== undefined && (error.status ?? 500) < 500 ? 'none' : 'failed';
+    default:
+      return 'failed';
   }
 }
 

@@ -2,12 +2,13 @@ import { hostname } from 'node:os';
 import { databasePool, type Pool } from '@headwater/database';
 import { collectionFilter, decodeRepoJob, type RepoJob } from '@headwater/events';
 import { createIdentity } from '@headwater/identity';
-import { type Context, type Logger, type Metrics, startOpsServer, supervise } from '@headwater/ops';
+import { type Context, type Logger, type Metrics, sleep, startOpsServer, supervise } from '@headwater/ops';
 import {
   checkRedis,
   connect,
   consume,
   keysOf,
+  lagMetrics,
   Producer,
   type Redis,
   type StreamMetrics,
@@ -41,6 +42,8 @@ export interface Tuning {
 
 /** Entries of the output stream: as large as costs least in Redis, small enough for a batch of the indexer. */
 const PART = { events: 200, chars: 256 * 1024, sendChars: 1024 * 1024 };
+/** Who reads the output stream. */
+const OUTPUT_GROUP = 'firehose_group';
 /** Longest wait of a dependency's answer before /readyz says so, in ms. */
 const READY_MS = 2_000;
 /** Nothing can be fetched without the PLC directory. */
@@ -74,6 +77,12 @@ export async function runBackfiller(
       allowPrivateAddresses: settings.allowPrivateAddresses,
     });
     await using lanes = lanesOf(settings, redis, metrics, tuning);
+    const { inputStream, consumerGroup, outputStream } = settings;
+    const { urgent } = keysOf(redis, inputStream);
+    lagMetrics(metrics, redis, [
+      ...[urgent, inputStream].map((stream) => ({ stream, group: consumerGroup })),
+      { stream: outputStream, group: OUTPUT_GROUP },
+    ]);
     const streams = streamMetrics(metrics);
     const context = await contextOf({ settings, redis, store, client, lanes, log, metrics, streams, tuning });
     const task = (until: AbortSignal) => pull({ settings, redis, context, log, streams, tuning }, until);
@@ -173,7 +182,7 @@ async function pull({ settings, redis, context, log, streams, tuning }: Pull, si
 async function ready(redis: Redis, pool: Pool): Promise<Record<string, true | string>> {
   const [redisReady, databaseReady] = await Promise.all([
     said(checkRedis(redis, READY_MS)),
-    said(pool.query('SELECT 1')),
+    said(Promise.race([pool.query('SELECT 1'), late(READY_MS)])),
   ]);
   return { redis: redisReady, postgresql: databaseReady };
 }
@@ -183,4 +192,9 @@ async function said(check: Promise<unknown>): Promise<true | string> {
     () => true as const,
     (error: Error) => error.message,
   );
+}
+
+async function late(ms: number): Promise<never> {
+  await sleep(ms);
+  throw new Error(`no answer within ${ms} ms`);
 }

@@ -116,6 +116,18 @@ describe('HostLanes', () => {
     await need(lanes.acquire('a', signal));
   });
 
+  it('gives up a host that fails for very long, until it is heard of again', async () => {
+    await using lanes = lanesOf({ baseParkMs: 20, maxParkMs: 20, giveUpAfter: 5 });
+    for (let i = 0; i < 5; i++) {
+      await (await need(lanes.acquire('a', signal))).end('failed');
+      await sleep(i === 4 ? 0 : 25);
+    }
+    expect(await lanes.acquire('a', signal)).toMatchObject({ busy: 'given-up' });
+    await sleep(25);
+    await (await need(lanes.acquire('a', signal))).end('limited', 1000);
+    expect(await lanes.acquire('a', signal)).toMatchObject({ busy: 'parked' });
+  });
+
   it('takes over the turns of a process that died, keeps those of one that lives', async () => {
     const dead = lanesOf({ leaseMs: 300 });
     await need(dead.acquire('a', signal));

@@ -2,9 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { type Metrics, sleep, TransientError } from '@headwater/ops';
 import { isPassing, type Redis, type Script } from '@headwater/streams';
 import { acquireScript, releaseScript, renewScript, requestScript } from './scripts.ts';
+import { Spread } from './spread.ts';
 
-/** Why a host can't be asked now. */
-export type BusyReason = 'parked' | 'busy' | 'rate';
+/** Why a host can't be asked now. `given-up`: parked, and it has failed for long. */
+export type BusyReason = 'parked' | 'busy' | 'rate' | 'given-up';
 const busyReasons: BusyReason[] = ['parked', 'busy', 'rate'];
 
 /** How a turn at a host ended. `none` says nothing about the host. */
@@ -29,13 +30,18 @@ export interface HostLanesOptions {
   leaseMs?: number;
   /** Failures in a row after which a host is parked. */
   strikes?: number;
+  /** Failures in a row, pauses between them, after which its entries are not kept waiting any more. */
+  giveUpAfter?: number;
   baseParkMs?: number;
   maxParkMs?: number;
 }
 
-const defaults = { leaseMs: 60_000, strikes: 3, baseParkMs: 5_000, maxParkMs: 15 * 60_000 };
+/** With these pauses a host has failed for some two hours when it is given up. */
+const defaults = { leaseMs: 60_000, strikes: 3, giveUpAfter: 16, baseParkMs: 5_000, maxParkMs: 15 * 60_000 };
 /** A wait for the rate is sat out up to here; beyond, the entry makes room for another host's. */
 const MAX_RATE_WAIT_MS = 250;
+/** Longest wait of a scrape for Redis. */
+const SCRAPE_MS = 2_000;
 /** An idle lane's memory: long enough that a host's failures are not forgotten between two of its repos. */
 const KEEP_MS = 2 * 3600_000;
 
@@ -47,17 +53,18 @@ const KEEP_MS = 2 * 3600_000;
  *    │ ▲             │ time passes
  *    │ └──success──┐ ▼
  *    └─failures─► parked (growing) ──► probing: one request at a time
+ *                       └─ for very long: given up, entries are not kept
  */
 export class HostLanes implements AsyncDisposable {
   readonly #options: HostLanesOptions & typeof defaults;
   readonly #held = new Map<string, Lane>();
   readonly #renewing: NodeJS.Timeout;
-  /** When the next deferred entry of a host should come back, so that they don't all come at once. */
-  readonly #tails = new Map<string, number>();
+  readonly #spread: Spread;
   readonly #refusals;
 
   constructor(options: HostLanesOptions) {
     this.#options = { ...defaults, ...options };
+    this.#spread = new Spread(options.concurrency, this.#intervalMs);
     this.#renewing = setInterval(() => void this.#renew(), this.#options.leaseMs / 3).unref();
     this.#refusals = options.metrics.counter(
       'backfiller_host_refusals_total',
@@ -71,7 +78,7 @@ export class HostLanes implements AsyncDisposable {
 
   /** Takes a turn at a host and waits for its rate; or says that the host has none to give. */
   async acquire(host: string, signal: AbortSignal): Promise<Lane | Busy> {
-    const { concurrency, leaseMs, strikes } = this.#options;
+    const { concurrency, leaseMs, strikes, giveUpAfter } = this.#options;
     const token = randomUUID();
     const pace = [this.#intervalMs, this.#burstMs, MAX_RATE_WAIT_MS];
     const answer = await this.#run(acquireScript, host, [
@@ -82,9 +89,9 @@ export class HostLanes implements AsyncDisposable {
       strikes,
       KEEP_MS,
     ]);
-    const [code, waitMs] = answer as [number, number];
+    const [code, waitMs, failures] = answer as [number, number, number];
     if (code !== 0) {
-      const busy = busyReasons[code - 1]!;
+      const busy = failures >= giveUpAfter ? 'given-up' : busyReasons[code - 1]!;
       this.#refusals.inc({ reason: busy });
       return { busy, waitMs: this.spread(host, waitMs) };
     }
@@ -104,6 +111,7 @@ export class HostLanes implements AsyncDisposable {
   async release(lane: Lane, outcome: LaneOutcome, retryAfterMs = 0): Promise<number> {
     const { redis, strikes, baseParkMs, maxParkMs, prefix } = this.#options;
     if (!this.#held.delete(lane.token)) return 0;
+    if (outcome === 'ok') this.#spread.took(lane.host, performance.now() - lane.since);
     const asked = Math.ceil(retryAfterMs);
     const pauses = [strikes, baseParkMs, maxParkMs, Math.random()];
     const answer = await this.#run(releaseScript, lane.host, [
@@ -118,17 +126,9 @@ export class HostLanes implements AsyncDisposable {
     return parkedMs;
   }
 
-  /** A time from now, after `waitMs`, at which a deferred entry of this host may come back. */
+  /** When a deferred entry of this host may come back: after `waitMs`, in its turn; in ms from now. */
   spread(host: string, waitMs: number): number {
-    const now = Date.now();
-    const due = Math.max(this.#tails.get(host) ?? 0, now + waitMs) + this.#intervalMs;
-    this.#tails.set(host, due);
-    if (this.#tails.size > 10_000) this.#forgetTails(now);
-    return due - now;
-  }
-
-  #forgetTails(now: number): void {
-    for (const [host, due] of this.#tails) if (due < now) this.#tails.delete(host);
+    return this.#spread.next(host, waitMs);
   }
 
   async #renew(): Promise<void> {
@@ -143,9 +143,14 @@ export class HostLanes implements AsyncDisposable {
 
   #countParked() {
     const { redis, prefix } = this.#options;
-    return async function (this: { set(value: number): void }) {
+    const count = async () => {
       await redis.zremrangebyscore(`${prefix}:parked`, '-inf', Date.now());
-      this.set(await redis.zcard(`${prefix}:parked`));
+      return await redis.zcard(`${prefix}:parked`);
+    };
+    return async function (this: { set(value: number): void }) {
+      // A Redis that is away does not hold up the scrape.
+      const parked = await Promise.race([count().catch(() => undefined), sleep(SCRAPE_MS)]);
+      if (parked !== undefined) this.set(parked);
     };
   }
 
@@ -178,6 +183,7 @@ export class HostLanes implements AsyncDisposable {
 export class Lane implements AsyncDisposable {
   readonly host: string;
   readonly token: string;
+  readonly since = performance.now();
   readonly #lanes: HostLanes;
 
   constructor(host: string, token: string, lanes: HostLanes) {

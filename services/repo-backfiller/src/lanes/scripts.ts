@@ -2,8 +2,8 @@ import { Script } from '@headwater/streams';
 
 /*
  * One host's lane is one hash, so each script has one key and runs on any node
- * of a cluster. Fields: `until` (parked until, ms), `strikes` (failures since
- * the last success), `tat` (when the rate allows the next request, ms), and
+ * of a cluster. Fields: `until` (parked until, ms), `strikes` (failures and
+ * refusals since the last success), `failures` (the failures in a row), `tat` (when the rate allows the next request, ms), and
  * `lease:TOKEN` (when that holder is taken for dead, ms). The time is Redis's own.
  */
 
@@ -14,11 +14,13 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)`;
 /**
  * KEYS lane; ARGV token, concurrency, ms between requests, burst in ms,
  * longest wait for the rate in ms, lease in ms, strikes for probing, keep in ms.
- * Answers {0, wait until the request may be sent} or {1 parked | 2 busy | 3 rate, wait}.
+ * Answers {0, wait until the request may be sent} or {1 parked | 2 busy | 3 rate, wait, failures in a row}.
  */
 export const acquireScript = new Script(`${now}
 local until_ = tonumber(redis.call('HGET', KEYS[1], 'until') or 0)
-if until_ > now then return {1, until_ - now} end
+if until_ > now then
+  return {1, until_ - now, tonumber(redis.call('HGET', KEYS[1], 'failures') or 0)}
+end
 local held, all = 0, redis.call('HGETALL', KEYS[1])
 for i = 1, #all, 2 do
   if string.sub(all[i], 1, 6) == 'lease:' then
@@ -27,13 +29,13 @@ for i = 1, #all, 2 do
 end
 local strikes = tonumber(redis.call('HGET', KEYS[1], 'strikes') or 0)
 local limit = strikes >= tonumber(ARGV[7]) and 1 or tonumber(ARGV[2])
-if held >= limit then return {2, 0} end
+if held >= limit then return {2, 0, 0} end
 local tat = math.max(now, tonumber(redis.call('HGET', KEYS[1], 'tat') or 0))
 local wait = tat - now - tonumber(ARGV[4])
-if wait > tonumber(ARGV[5]) then return {3, math.ceil(wait)} end
+if wait > tonumber(ARGV[5]) then return {3, math.ceil(wait), 0} end
 redis.call('HSET', KEYS[1], 'tat', tat + tonumber(ARGV[3]), 'lease:' .. ARGV[1], now + tonumber(ARGV[6]))
 redis.call('PEXPIRE', KEYS[1], ARGV[8])
-return {0, math.max(0, math.ceil(wait))}`);
+return {0, math.max(0, math.ceil(wait)), 0}`);
 
 /**
  * One more request of a holder. KEYS lane; ARGV ms between requests, burst in ms, keep in ms.
@@ -66,11 +68,13 @@ redis.call('HDEL', KEYS[1], 'lease:' .. ARGV[1])
 local until_ = tonumber(redis.call('HGET', KEYS[1], 'until') or 0)
 local outcome, asked = ARGV[2], tonumber(ARGV[3])
 if outcome == 'ok' then
-  if until_ <= now then redis.call('HDEL', KEYS[1], 'strikes', 'until') end
+  if until_ <= now then redis.call('HDEL', KEYS[1], 'strikes', 'failures', 'until') end
 elseif outcome ~= 'none' then
   local pause = asked
   if until_ <= now then
     local strikes = redis.call('HINCRBY', KEYS[1], 'strikes', 1)
+    if outcome == 'failed' then redis.call('HINCRBY', KEYS[1], 'failures', 1)
+    else redis.call('HDEL', KEYS[1], 'failures') end
     local over = outcome == 'limited' and strikes or strikes - tonumber(ARGV[4]) + 1
     if asked == 0 and over > 0 then
       local ceiling = math.min(tonumber(ARGV[6]), tonumber(ARGV[5]) * 2 ^ math.min(over - 1, 30))
