@@ -1,4 +1,4 @@
-import type { KnownRev } from '@headwater/database';
+import type { KnownRev } from '@headwater/database/fetches';
 import type { RepoJob } from '@headwater/events';
 import type { Outcome } from './outcome.ts';
 

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { databasePool, type Pool } from '@headwater/database';
+import { databasePool, type Pool } from '@headwater/database/pool';
 import { collectionFilter, decodeRepoJob, type RepoJob } from '@headwater/events';
 import { createIdentity } from '@headwater/identity';
 import { type Context, type Logger, type Metrics, sleep, startOpsServer, supervise } from '@headwater/ops';

@@ -4,9 +4,9 @@ import {
   knownRevs,
   markRepoState,
   markSent,
-  type Pool,
   repoRows,
-} from '@headwater/database';
+} from '@headwater/database/fetches';
+import type { Pool } from '@headwater/database/pool';
 import { Batcher } from './batcher.ts';
 import type { Row } from './compare.ts';
 
