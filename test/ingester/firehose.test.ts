@@ -8,7 +8,7 @@ let streams: Streams;
 let relay: FakeHost;
 
 beforeAll(async () => {
-  streams = await startStreams();
+  streams = await startStreams({ aof: true });
 });
 afterAll(() => streams[Symbol.asyncDispose]());
 beforeEach(async () => {
@@ -211,6 +211,38 @@ describe('connections', () => {
     expect(await metric('reconnects_total', { reason: 'timeout' })).toBeGreaterThan(0);
   });
 
+  it('get past a frame that is too large to be received', async () => {
+    const author = await Author.create('o');
+    relay.frames.push(
+      await author.post(1),
+      { seq: 2, bytes: Buffer.alloc(17 * 2 ** 20) },
+      await author.post(3),
+    );
+    await setCursor(0);
+    const { metric } = start();
+    await eventually(cursor).toBe('3');
+    expect(await seqs()).toEqual([1, 3]);
+    expect(await metric('drops_total', { reason: 'oversized-frame' })).toBe(1);
+  });
+
+  it('survive a restart of Redis, with nothing lost', async () => {
+    const author = await Author.create('p');
+    for (let seq = 1; seq <= 200; seq++) relay.frames.push(await author.identity(seq));
+    relay.onSubscribe = async (socket, at) => {
+      for (const { seq, bytes } of relay.frames) {
+        if (seq <= Number(at)) continue;
+        socket.send(bytes);
+        await new Promise((resolve) => setTimeout(resolve, 4));
+      }
+    };
+    await setCursor(0);
+    start();
+    await eventually(async () => Number(await cursor())).toBeGreaterThan(20);
+    await streams.server.restart();
+    await eventually(cursor).toBe('200');
+    expect([...new Set(await seqs())]).toEqual(Array.from({ length: 200 }, (_, i) => i + 1));
+  });
+
   it('begin live and list again when the cursor is in the future', async () => {
     const author = await Author.create('i');
     const one = await author.post(1);
@@ -255,7 +287,7 @@ describe('connections', () => {
 
   it('hold the host back at the high-water mark and lose nothing', async () => {
     const author = await Author.create('l');
-    for (let seq = 1; seq <= 300; seq++) relay.frames.push(await author.post(seq));
+    for (let seq = 1; seq <= 300; seq++) relay.frames.push(await author.identity(seq));
     await setCursor(0);
     start({ INGESTER_HIGH_WATER_MARK: '50', INGESTER_BATCH_SIZE: '20' });
     const got: number[] = [];

@@ -6,8 +6,8 @@ import { runIngester } from '../../services/ingester/src/index.ts';
 import { startRedis, type TestRedis } from '../support/index.ts';
 
 /** A Redis for the tests of one file. */
-export async function startStreams(): Promise<Streams> {
-  return new Streams(await startRedis());
+export async function startStreams(options: { aof?: boolean } = {}): Promise<Streams> {
+  return new Streams(await startRedis(options));
 }
 
 /** What the ingester has written. */

@@ -42,6 +42,7 @@ const defaults = {
 };
 const maxRedirects = 5;
 const maxErrorBytes = 16 * 2 ** 10;
+const errorGraceMs = 2000;
 
 type Full = typeof defaults & { signal?: AbortSignal | undefined };
 
@@ -77,6 +78,7 @@ export class XrpcClient implements AsyncDisposable {
       return await this.#follow(url, full, stop);
     } catch (err) {
       stop.release();
+      if (err instanceof XrpcError) throw err;
       if (stop.signal.aborted) throw stop.signal.reason;
       throw errorOfTransport(url, err);
     }
@@ -147,10 +149,11 @@ async function finish(url: URL, { status, headers, raw }: Answer, options: Full,
     raw.destroy();
     throw new XrpcError('bad-answer', `${url.host}: content encoding ${encoding} was not asked for`);
   }
-  const limits = { ...options, maxBytes: maxErrorBytes };
+  const limits = { ...options, maxBytes: maxErrorBytes, graceMs: errorGraceMs };
   const body = limitedBody(raw, known ? encoding : 'identity', url, limits, stop);
+  // The status says enough when its page can't be read.
   const text = await readText(body).catch(() => '');
-  stop.signal.throwIfAborted();
+  options.signal?.throwIfAborted();
   throw errorOfAnswer(url, status, text, retryAfterOf(headers));
 }
 

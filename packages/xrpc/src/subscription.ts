@@ -13,6 +13,9 @@ export interface BatchOptions {
   maxWaitMs: number;
 }
 
+/** What a waiting frame costs beside its bytes. */
+const overheadBytes = 256;
+
 /**
  * The frames of one connection for its one consumer: singly by `for await`, or
  * in batches. Bounded in bytes by pausing the socket. What was received before
@@ -42,7 +45,7 @@ export class Subscription implements AsyncIterable<Uint8Array>, Disposable {
   push(frame: Uint8Array): void {
     if (this.#ended) return;
     this.#frames.push(frame);
-    this.#bytes += frame.byteLength;
+    this.#bytes += frame.byteLength + overheadBytes;
     if (this.#bytes >= this.#queueBytes && !this.#tap.isPaused) this.#tap.pause();
     this.#wake?.();
   }
@@ -107,7 +110,7 @@ export class Subscription implements AsyncIterable<Uint8Array>, Disposable {
     let bytes = 0;
     let end = this.#first;
     while (end < this.#frames.length && end - this.#first < maxItems && bytes < maxBytes) {
-      bytes += this.#frames[end++]!.byteLength;
+      bytes += this.#frames[end++]!.byteLength + overheadBytes;
     }
     const batch = this.#frames.slice(this.#first, end);
     this.#first = end;

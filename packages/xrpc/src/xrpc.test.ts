@@ -188,6 +188,16 @@ describe('error answers', () => {
     expect((await failure(listRepos(client, host, trusted))).retryAfterMs).toBe(3000);
   });
 
+  it('keeps to the status when its page never ends to arrive', async () => {
+    handler = (_, res) => {
+      res.writeHead(429, { 'retry-after': '5' });
+      const timer = setInterval(() => res.write('x'), 100);
+      res.on('close', () => clearInterval(timer));
+    };
+    const err = await failure(listRepos(client, host, { ...trusted, deadlineMs: 300 }));
+    expect(err).toMatchObject({ kind: 'rate-limited', retryAfterMs: 5000 });
+  });
+
   it('survives an endless error page', async () => {
     handler = (_, res) => {
       res.writeHead(503);

@@ -3,6 +3,9 @@ import { keysOf, type Redis, type Step } from '@headwater/streams';
 
 /** Letters above which frames are only counted: a host that sends rubbish must not fill Redis. */
 const mostLetters = 10_000;
+/** Lines logged in ten seconds; the rest is only counted. */
+const mostLines = 10;
+const linesEveryMs = 10_000;
 /** As much of a frame as is kept. */
 const mostBytes = 64 * 2 ** 10;
 
@@ -23,6 +26,7 @@ export class DeadFrames {
   readonly #key: string;
   readonly #host: string;
   readonly #log: Logger;
+  #lines = { since: 0, count: 0 };
 
   constructor(redis: Redis, stream: string, host: string, log: Logger) {
     this.#redis = redis;
@@ -34,14 +38,18 @@ export class DeadFrames {
   /** Commands that bury the frames, for the step in which the cursor passes them; none where there are too many. */
   async commands(frames: readonly DeadFrame[]): Promise<(step: Step) => void> {
     if (frames.length === 0) return () => {};
-    for (const { seq, reason, error } of frames.slice(0, 10)) {
-      this.#log.warn({ host: this.#host, seq, reason, error: error.message }, 'set a frame aside');
-    }
+    for (const frame of frames) this.#say(frame);
     const room = mostLetters - (await this.#redis.xlen(this.#key));
     return (step) => {
       for (const frame of frames.slice(0, Math.max(0, room)))
         step.call('XADD', this.#key, '*', ...this.#fields(frame));
     };
+  }
+
+  #say({ seq, reason, error }: DeadFrame): void {
+    if (Date.now() - this.#lines.since > linesEveryMs) this.#lines = { since: Date.now(), count: 0 };
+    if (++this.#lines.count > mostLines) return;
+    this.#log.warn({ host: this.#host, seq, reason, error: error.message }, 'set a frame aside');
   }
 
   #fields({ frame, seq, reason, error }: DeadFrame): string[] {

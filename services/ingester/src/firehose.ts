@@ -47,7 +47,7 @@ export async function followFirehose(options: FirehoseOptions, signal: AbortSign
       return subscribe(client, url, { signal: until, onOpen: opened, idleMs, trusted: true });
     },
     write: (frames, until) => intake.write(frames, until),
-    onEnd: (err) => intake.onConnectError(err),
+    onEnd: (err) => intake.onEnd(err),
   });
 }
 

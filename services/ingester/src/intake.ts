@@ -26,6 +26,8 @@ export interface IntakeOptions {
  * hosts leave out on purpose (of accounts taken down since).
  */
 const suspiciousHole = 1000;
+/** Connections that may end at an oversized frame before it is passed. */
+const oversizedTries = 3;
 
 /**
  * The durable side of one host's subscription: batches of frames into a stream
@@ -43,6 +45,7 @@ export class Intake {
   #cursor: number | undefined;
   /** The next batch is the first of its connection. */
   #first = false;
+  #oversized = { at: -1, times: 0 };
 
   constructor(options: IntakeOptions) {
     const { redis, producer, host, log } = options;
@@ -134,17 +137,33 @@ export class Intake {
   }
 
   async #onFault(fault: string, message: string | undefined): Promise<never> {
-    if (fault === 'FutureCursor') await this.forgetCursor();
+    if (fault === 'FutureCursor') await this.#forgetCursor();
     throw new FeedFaultError(fault, message);
   }
 
-  /** A refusal of the connection says the same as an error frame. */
-  async onConnectError(err: unknown): Promise<void> {
-    if (err instanceof XrpcError && err.errorName === 'FutureCursor') await this.forgetCursor();
+  /** Why a connection ended may mean that the next one must not begin at the same place. */
+  async onEnd(err: unknown): Promise<void> {
+    if (!(err instanceof XrpcError)) return;
+    // A refusal of the connection says the same as an error frame.
+    if (err.errorName === 'FutureCursor') await this.#forgetCursor();
+    if (err.kind === 'too-large') await this.#passOversized();
+  }
+
+  /** A frame that can't even be received would come again for ever: after some tries its number is passed. */
+  async #passOversized(): Promise<void> {
+    const cursor = this.#cursor;
+    if (cursor === undefined) return;
+    if (this.#oversized.at !== cursor) this.#oversized = { at: cursor, times: 0 };
+    const steps = 2 ** (++this.#oversized.times - oversizedTries);
+    if (steps < 1) return;
+    this.#cursor = cursor + steps;
+    this.#oversized.at = this.#cursor;
+    this.#options.metrics.drop(this.#options.feed, 'oversized-frame');
+    await this.#missed(`a frame above the limit was passed at ${cursor}`);
   }
 
   /** The host has never given a number this high: it has started again, and we begin with what is live. */
-  async forgetCursor(): Promise<void> {
+  async #forgetCursor(): Promise<void> {
     this.#cursor = undefined;
     await this.#options.redis.del(this.#keys.cursor);
     await this.#missed('the cursor is in the future: the host has started its sequence again');

@@ -35,6 +35,6 @@ export async function followLabels(options: LabelsOptions, signal: AbortSignal):
       return subscribe(client, url, { signal: until, onOpen, idleMs, trusted: labeler.trusted });
     },
     write: (frames, until) => intake.write(frames, until),
-    onEnd: (err) => intake.onConnectError(err),
+    onEnd: (err) => intake.onEnd(err),
   });
 }

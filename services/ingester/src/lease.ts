@@ -46,7 +46,7 @@ const releaseScript = new Script(
  * would write is a batch with the cursor that covers it: a replay, which all
  * readers bear, and a cursor that is too low, which costs one more replay.
  *
- * @throws what the task throws, except a LeaseLostError: then it waits again
+ * @throws what the task throws while it has the lease; without it the task's end counts for nothing
  */
 export async function underLease(
   options: LeaseOptions,
@@ -60,13 +60,13 @@ export async function underLease(
     onHeld?.(true);
     try {
       await task(lease.signal);
-      return;
+      if (!lease.lost) return;
     } catch (err) {
-      if (!(lease.signal.reason instanceof LeaseLostError) || signal.aborted) throw err;
-      log.warn({ lease: key, err: lease.signal.reason }, 'lost the lease');
+      if (!lease.lost) throw err;
     } finally {
       onHeld?.(false);
     }
+    if (!signal.aborted) log.warn({ err: lease.lost }, 'lost the lease; waiting for it again');
   }
 }
 
@@ -102,6 +102,11 @@ class HeldLease implements AsyncDisposable {
   /** Aborts when the lease is lost, or by the caller's signal. */
   get signal(): AbortSignal {
     return AbortSignal.any([this.#options.signal, this.#lost.signal]);
+  }
+
+  /** Why the lease is lost, if it is. */
+  get lost(): LeaseLostError | undefined {
+    return this.#lost.signal.reason;
   }
 
   async #renew(): Promise<void> {

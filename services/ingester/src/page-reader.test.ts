@@ -75,7 +75,7 @@ describe('PageReader', () => {
           expect(new Set(ids).size).toBe(ids.length);
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 30 },
     );
   });
 
@@ -123,6 +123,16 @@ describe('PageReader', () => {
       to: undefined,
       kind: 'http',
     });
+  });
+
+  it('gives up at once where the host has no such method', async () => {
+    let asked = 0;
+    const missing: Read = async () => {
+      asked++;
+      throw new XrpcError('http', 'no', { status: 501, errorName: 'MethodNotImplemented' });
+    };
+    await expect(reader(missing).next(undefined, never)).rejects.toThrow(EnumerationStuckError);
+    expect(asked).toBe(1);
   });
 
   it('ends with the signal while it waits', async () => {

@@ -77,6 +77,7 @@ export class PageReader {
         this.#lastGood = at;
         return { page: answer, cursor: at, ...(last && skip > 0 && { skipped: rangeOf(cursor, at, last) }) };
       }
+      if (isUnsupported(answer)) throw new EnumerationStuckError(rangeOf(cursor, undefined, answer), answer);
       last = answer;
       failures++;
       const again = failures < maxTries && (this.#limit === maxLimit || this.#limit === 1);
@@ -128,6 +129,11 @@ export class PageReader {
     await sleep(pauseMs, signal);
     signal.throwIfAborted();
   }
+}
+
+/** The host has no such method: no cursor will change that. */
+function isUnsupported({ status, errorName }: XrpcError): boolean {
+  return status === 404 || status === 501 || errorName === 'MethodNotImplemented';
 }
 
 function rangeOf(from: string | undefined, to: string | undefined, err: XrpcError): SkippedRange {

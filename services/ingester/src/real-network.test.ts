@@ -132,4 +132,18 @@ describe('a real PDS', () => {
     }
     expect(entries[4]![0]).toMatchObject({ type: 'account', active: false, status: 'deactivated' });
   });
+
+  it('that has started its sequence again is followed live, and listed again', async () => {
+    const account = await network.createAccount();
+    await network.waitForSequencer();
+    await redis.set(`firehose_live:cursor:${key()}`, '999999');
+    const { metrics } = start({ INGESTER_MODE: 'firehose' });
+    await eventually(() => redis.exists(`repo_backfill:relist:${key()}`)).toBe(1);
+    await eventually(() => metrics.registry.metrics()).toContain(
+      'headwater_ingester_connected{feed="firehose",service="ingester"} 1',
+    );
+    await account.post('after');
+    const newest = await network.waitForSequencer();
+    await eventually(() => readCursor(redis, 'firehose_live', key())).toBe(String(newest));
+  });
 });

@@ -44,7 +44,7 @@ export const ingester = {
   verify: oneOf(
     'INGESTER_VERIFY',
     ['full', 'structure', 'off'],
-    'How far live commits are checked before they reach the stream.',
+    'How far live commits are checked before they reach the stream, beyond sizes, hashes and form: `structure` holds the operations against their tree and undoes them to `prevData`. `full` is the same until signatures are verified too.',
     { default: 'full' },
   ),
   dids: list('INGESTER_DIDS', 'Only these repos, comma separated; nothing is enumerated then.', {
