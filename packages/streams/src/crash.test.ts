@@ -83,10 +83,15 @@ it('does not take over what a consumer is still working on', async () => {
 
 it('isolates an entry that kills its writer', async () => {
   const stream = newStream();
-  await new Producer(used.redis, stream).append(numbers(0, 60));
+  const ids = await new Producer(used.redis, stream).append(numbers(0, 60));
+  // As if three processes had died with all of it in hand.
+  await used.redis.xgroup('CREATE', stream, 'group', '0');
+  await used.redis.call('XREADGROUP', 'GROUP', 'group', 'one', 'STREAMS', stream, '>');
+  const died = ['RETRYCOUNT', 3, 'JUSTID'];
+  await used.redis.call('XCLAIM', stream, 'group', 'one', 0, ...ids, ...died);
   let running = true;
   const keepRunning = async () => {
-    while (running) await once(start({ stream, consumer: 'one', deadly: 17 }), 'exit');
+    while (running) await once(start({ stream, consumer: 'one', deadly: 17, maxAttempts: 2 }), 'exit');
   };
   const supervisor = keepRunning();
   await until(() => isQuiet(used.redis, stream), { ms: 20_000 });
@@ -129,7 +134,7 @@ function random(seed: number): () => number {
 
 /** Put the seed of a failure here to repeat it. */
 const repeated: number[] = [];
-const seeds = repeated.length > 0 ? repeated : [1, 2, 3].map((i) => (Date.now() % 1e6) * 10 + i);
+const seeds = repeated.length > 0 ? repeated : [1, 2].map((i) => (Date.now() % 1e6) * 10 + i);
 
 it.each(seeds)(
   'ends every entry, whoever fails or is killed (seed %i)',

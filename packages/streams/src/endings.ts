@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { backoff, sleep } from '@headwater/ops';
 import { abortable, isPassing } from './errors.ts';
 import type { Hand, Held } from './hand.ts';
@@ -40,43 +41,41 @@ export class Endings<T> {
     }
   }
 
-  /** Counts a failed try. @returns false when it could not be counted */
+  /** Counts a failed try. @returns false when it could not be counted, or the entry has ended elsewhere */
   async failed(entry: Held<T>): Promise<boolean> {
     const { redis, group } = this.#settings;
-    const args = [group, entry.id, Date.now()];
-    const counted = await this.#insist(() => failScript.run(redis, this.#attempts(entry), args));
-    if (counted === undefined) return false;
+    // So that a try is counted once also when the command is sent twice.
+    const args = [group, entry.id, Date.now(), randomUUID()];
+    const counted = await this.#insist(() => failScript.run(redis, this.#keys(entry), args));
+    if (counted === null) this.#lose(entry);
+    if (!Array.isArray(counted)) return false;
     [entry.attempts, entry.first] = counted as [number, number];
     return true;
   }
 
-  /** Counts that a suspect's write begins, until `survived`. @returns how often it has begun */
+  /** Counts that a suspect's write begins, until `survived`. @returns how often it has begun, if it is to be written */
   async begun(entry: Held<T>): Promise<number | undefined> {
     const { redis, group } = this.#settings;
-    const args = [group, entry.id, 1];
-    return (await this.#insist(() => beginScript.run(redis, this.#attempts(entry), args))) as
-      | number
-      | undefined;
+    const count = await this.#insist(() => beginScript.run(redis, this.#keys(entry), [group, entry.id, 1]));
+    if (count === null) this.#lose(entry);
+    return typeof count === 'number' ? count : undefined;
   }
 
   /** The suspect's write has ended, well or not, and its process lives. */
   async survived(entry: Held<T>): Promise<void> {
     const { redis, group } = this.#settings;
-    await this.#insist(() => beginScript.run(redis, this.#attempts(entry), [group, entry.id, 0]));
+    await this.#insist(() => beginScript.run(redis, this.#keys(entry), [group, entry.id, 0]));
   }
 
   /** Moves an entry to the dead letters. */
   async bury(entry: Held<T>, reason: string, error?: unknown): Promise<void> {
     const { redis, group, log, metrics, onDead } = this.#settings;
-    const keys = [entry.stream, ...this.#attempts(entry), keysOf(redis, entry.stream).dead];
+    const keys = [...this.#keys(entry), keysOf(redis, entry.stream).dead];
     const args = [group, entry.id, ...Object.entries(this.#marks(entry, reason, error)).flat()];
     const letter = await this.#insist(() => buryScript.run(redis, keys, args));
     if (letter === undefined) return;
+    if (letter === null) return this.#lose(entry);
     this.#hand.remove(entry);
-    if (letter === null) {
-      metrics.ended(entry.stream, 'lost', 'ended-elsewhere', 1);
-      return;
-    }
     const { stream, id, attempts } = entry;
     metrics.ended(stream, 'dead', reason, 1);
     log.error({ stream, id, err: error, reason, attempts, letter }, 'an entry went to the dead letters');
@@ -86,17 +85,22 @@ export class Endings<T> {
   /** Takes an entry out of the stream for a while. */
   async park(entry: Held<T>, reason: string, afterMs: number): Promise<void> {
     const { redis, group, metrics } = this.#settings;
-    const keys = [entry.stream, ...this.#attempts(entry), keysOf(redis, entry.stream).later];
+    const keys = [...this.#keys(entry), keysOf(redis, entry.stream).later];
     const args = [group, entry.id, Date.now() + Math.max(0, Math.round(afterMs)), reason];
     const parked = await this.#insist(() => parkScript.run(redis, keys, args));
     if (parked === undefined) return;
+    if (parked === 0) return this.#lose(entry);
     this.#hand.remove(entry);
-    if (parked === 1) metrics.ended(entry.stream, 'later', reason, 1);
-    else metrics.ended(entry.stream, 'lost', 'ended-elsewhere', 1);
+    metrics.ended(entry.stream, 'later', reason, 1);
   }
 
-  #attempts(entry: Held<T>): [string] {
-    return [keysOf(this.#settings.redis, entry.stream).attempts];
+  /** Another consumer has taken the entry over and ended it. */
+  #lose(entry: Held<T>): void {
+    if (this.#hand.remove(entry)) this.#settings.metrics.ended(entry.stream, 'lost', 'ended-elsewhere', 1);
+  }
+
+  #keys(entry: Held<T>): string[] {
+    return [entry.stream, keysOf(this.#settings.redis, entry.stream).attempts];
   }
 
   /** What a letter carries behind the entry's own fields; `dead.ts` reads it by this order. */

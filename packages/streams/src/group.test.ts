@@ -101,7 +101,7 @@ it('gets over pending entries that somebody deleted', async () => {
   for (const name of ['one', 'gone']) {
     await used.redis.call('XREADGROUP', 'GROUP', 'group', name, 'COUNT', 5, 'STREAMS', stream, '>');
   }
-  await used.redis.hset(`${stream}:attempts`, `group/${ids[2]}`, '1 1', `group/${ids[7]}`, '1 1');
+  await used.redis.hset(`${stream}:attempts`, `group/${ids[2]}`, '1 1 -', `group/${ids[7]}`, '1 1 -');
   await used.redis.xdel(stream, ids[2]!, ids[7]!);
   await using consumer = consumeNumbers({ redis: used.redis, stream, claimIdleMs: 50 });
   await until(() => isQuiet(used.redis, stream));

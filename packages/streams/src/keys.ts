@@ -10,7 +10,7 @@ export interface StreamKeys {
   dead: string;
   /** Sorted set of the entries that are to come back at a time (its score, in ms). */
   later: string;
-  /** Hash of failed tries: `GROUP/ID` → `COUNT FIRST_MS`. */
+  /** Hash of the tries of pending entries: `GROUP/ID` → `COUNT FIRST_MS TOKEN`. */
   attempts: string;
   /** How far a host was read. */
   cursor(host: string): string;

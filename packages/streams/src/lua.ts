@@ -85,21 +85,35 @@ if redis.call('EXISTS', KEYS[2]) == 1 then
 end
 return acked`);
 
-/** Counts a failed try. KEYS attempts; ARGV group, id, now in ms. Answers the count and the time of the first. */
+/**
+ * Counts a failed try of an entry that is still pending.
+ * KEYS stream, attempts; ARGV group, id, now in ms, a token of this try.
+ * Answers the count and the time of the first; nil when the entry has ended. Counts a token once.
+ */
 export const failScript = new Script(`#!lua flags=allow-oom
-local field = ARGV[1] .. '/' .. ARGV[2]
-local count, first = string.match(redis.call('HGET', KEYS[1], field) or ('0 ' .. ARGV[3]), '^(%d+) (%d+)$')
-redis.call('HSET', KEYS[1], field, (count + 1) .. ' ' .. first)
-return {count + 1, tonumber(first)}`);
+${ownerOf}
+local group, id, now, token = unpack(ARGV)
+if not owner_of(KEYS[1], group, id) then return false end
+local field = group .. '/' .. id
+local known = redis.call('HGET', KEYS[2], field) or ('0 ' .. now .. ' -')
+local count, first, last = string.match(known, '^(%d+) (%d+) (%S+)$')
+if last ~= token then
+  count = count + 1
+  redis.call('HSET', KEYS[2], field, count .. ' ' .. first .. ' ' .. token)
+end
+return {tonumber(count), tonumber(first)}`);
 
 /**
  * Counts that a suspect's write begins (ARGV 3 = 1) or has ended without killing
- * its process (0). KEYS attempts; ARGV group, id, 1 or 0. Answers the count.
+ * its process (0). KEYS stream, attempts; ARGV group, id, 1 or 0.
+ * Answers the count; nil when the entry has ended.
  */
 export const beginScript = new Script(`#!lua flags=allow-oom
+${ownerOf}
 local field = ARGV[1] .. '/' .. ARGV[2] .. '/begun'
-if ARGV[3] == '0' then redis.call('HDEL', KEYS[1], field) return 0 end
-return redis.call('HINCRBY', KEYS[1], field, 1)`);
+if ARGV[3] == '0' then return redis.call('HDEL', KEYS[2], field) end
+if not owner_of(KEYS[1], ARGV[1], ARGV[2]) then return false end
+return redis.call('HINCRBY', KEYS[2], field, 1)`);
 
 /**
  * Moves an entry to the dead letters.
@@ -129,7 +143,10 @@ export const parkScript = new Script(`#!lua flags=allow-oom
 ${isSole}${forget}
 local stream, group, id = KEYS[1], ARGV[1], ARGV[2]
 local entry = redis.call('XRANGE', stream, id, id)[1]
-if redis.call('XACK', stream, group, id) == 0 or not entry then return 0 end
+if redis.call('XACK', stream, group, id) == 0 or not entry then
+  forget(KEYS[2], group, id)
+  return 0
+end
 local parked = { id = id, group = group, reason = ARGV[4], fields = entry[2],
   attempts = redis.call('HGET', KEYS[2], group .. '/' .. id) or nil }
 redis.call('ZADD', KEYS[3], ARGV[3], cjson.encode(parked))

@@ -48,13 +48,15 @@ export class Reader<T> {
     this.#endings = endings;
     this.#accept = accept;
     this.#blocking = duplicate(settings.redis);
-    this.#blocking.on('close', () => {
-      this.#recover = true;
-    });
   }
 
   /** Reads until the signal aborts; errors are waited out. */
   async run(signal: AbortSignal): Promise<void> {
+    const { redis } = this.#settings;
+    const cut = () => {
+      this.#recover = true;
+    };
+    for (const connection of [redis, this.#blocking]) connection.on('close', cut);
     signal.addEventListener('abort', () => this.#blocking.disconnect(), { once: true });
     for (let failures = 0; !signal.aborted; ) {
       try {
@@ -66,6 +68,7 @@ export class Reader<T> {
         failures = await this.#heal(error, failures + 1, signal);
       }
     }
+    redis.off('close', cut);
     this.#blocking.disconnect();
   }
 
@@ -232,7 +235,7 @@ export async function giveBack<T>(
   return given;
 }
 
-/** `COUNT FIRST_MS`, as the hash of failed tries has it. */
+/** `COUNT FIRST_MS TOKEN`, as the hash of failed tries has it. */
 function parseTries(text: string | null | undefined): { attempts: number; first?: number } {
   if (!text) return { attempts: 0 };
   const [attempts, first] = text.split(' ').map(Number) as [number, number];

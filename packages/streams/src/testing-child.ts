@@ -20,6 +20,7 @@ export interface ChildOptions {
   deadly?: number;
   /** With keys, in lanes; else workers pull. */
   keyed: boolean;
+  maxAttempts?: number;
   writeMs: number;
   claimIdleMs: number;
 }
@@ -82,7 +83,7 @@ async function main(options: ChildOptions): Promise<void> {
       }
       return verdicts;
     },
-    maxAttempts: 4,
+    maxAttempts: options.maxAttempts ?? 4,
     retryMs: { base: 20, max: 100 },
     parkAboveMs: 30,
     claimIdleMs: options.claimIdleMs,
