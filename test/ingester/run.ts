@@ -47,7 +47,7 @@ export class Streams implements AsyncDisposable {
 
 export interface Running {
   metrics: Metrics;
-  /** Value of a metric, summed over its labels but those given. */
+  /** Value of a metric of the ingester or of its streams, summed over its labels but those given. */
   metric(name: string, labels?: Record<string, string>): Promise<number>;
   stop(): Promise<void>;
 }
@@ -74,12 +74,13 @@ export function startIngester(redisUrl: string, env: Record<string, string>): Ru
     await done;
   };
   onTestFinished(stop);
-  const metric = (name: string, labels: Record<string, string> = {}) => sum(metrics, name, labels);
+  const metric = (name: string, labels: Record<string, string> = {}) =>
+    sum(metrics, name.startsWith('stream_') ? name : `ingester_${name}`, labels);
   return { metrics, metric, stop };
 }
 
 async function sum(metrics: Metrics, name: string, labels: Record<string, string>): Promise<number> {
-  const { values = [] } = (await metrics.registry.getSingleMetric(`headwater_ingester_${name}`)?.get()) ?? {};
+  const { values = [] } = (await metrics.registry.getSingleMetric(`headwater_${name}`)?.get()) ?? {};
   const wanted = Object.entries(labels);
   return values
     .filter((value) => wanted.every(([label, is]) => (value.labels as Record<string, unknown>)[label] === is))
