@@ -103,7 +103,7 @@ it('isolates an entry that kills its writer', async () => {
     range(60).filter((n) => n !== 17),
   );
   expect(await used.redis.exists(`${stream}:attempts`)).toBe(0);
-}, 30_000);
+}, 60_000);
 
 it('loses nothing acknowledged when Redis is killed and restarted in mid-stream', async () => {
   const [stream, total] = [newStream(), 6000];
@@ -119,7 +119,7 @@ it('loses nothing acknowledged when Redis is killed and restarted in mid-stream'
   await until(() => isQuiet(used.redis, stream));
   expect([...new Set(consumer.written)].sort((a, b) => a - b)).toEqual(range(total));
   expect(await used.redis.get(`${stream}:cursor:test`)).toBe(String(total));
-}, 30_000);
+}, 60_000);
 
 /** A generator of numbers in [0, 1) that a seed repeats (mulberry32). */
 function random(seed: number): () => number {

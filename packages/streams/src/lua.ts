@@ -74,6 +74,15 @@ at = at + 1
 for i = 1, tonumber(ARGV[at]) do redis.call(take()) end
 return {'ok', first, room}`);
 
+/**
+ * Makes a group that begins at the stream's start, and the stream; also in a full Redis, for
+ * nobody could empty it otherwise. KEYS stream; ARGV group. Answers 1, or 0 where it is there already.
+ */
+export const groupScript = new Script(`#!lua flags=allow-oom
+local answer = redis.pcall('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
+if not answer.err then return 1 end
+return string.match(answer.err, '^BUSYGROUP') and 0 or answer`);
+
 /** Ends entries. KEYS stream, attempts; ARGV group, ids. Answers how many were pending. */
 export const ackScript = new Script(`#!lua flags=allow-oom
 ${isSole}${forget}

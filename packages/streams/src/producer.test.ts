@@ -40,7 +40,7 @@ it('never exceeds its mark and one batch, loses and doubles nothing', async () =
   expect(consumer.written.sort((a, b) => a - b)).toEqual(range(total));
   expect(longest).toBeLessThan(mark + size);
   expect(longest).toBeGreaterThan(mark / 2);
-}, 30_000);
+}, 60_000);
 
 it('writes cursor and further keys with the entries, and only then', async () => {
   const stream = newStream();

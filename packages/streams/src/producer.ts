@@ -188,11 +188,13 @@ export class Producer {
     const limits = [highWaterMark, highWaterBytes, memoryShare, look, number, known];
     try {
       const run = appendScript.run(this.#redis, keys, [...limits, ...args]);
-      const [word, first, room] = (await abortable(run, signal)) as [string, string, number?];
-      if (look) this.#measured = { at: Date.now(), room: room ?? 0, since: 0 };
+      const [word, first, room] = (await abortable(run, signal)) as [string, string, (number | null)?];
+      if (room !== undefined && room !== null) this.#measured = { at: Date.now(), room, since: 0 };
       if (word === 'ok') this.#confirmed = { number, at: Date.now() };
       if (word === 'rewound') this.#rewind();
-      return word === 'ok' ? { first } : { pressure: word as Pressure };
+      if (word === 'ok') return { first };
+      this.#measured.at = 0;
+      return { pressure: word as Pressure };
     } catch (error) {
       if (signal?.aborted || error instanceof RewoundError) throw error;
       if (this.#redis.status === 'end' || !isPassing(error)) throw error;

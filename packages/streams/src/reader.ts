@@ -4,7 +4,7 @@ import type { Endings } from './endings.ts';
 import { replyCode } from './errors.ts';
 import type { Hand, Held } from './hand.ts';
 import { keysOf } from './keys.ts';
-import { claimScript, touchScript } from './lua.ts';
+import { claimScript, groupScript, touchScript } from './lua.ts';
 import type { Settings } from './options.ts';
 import { reasonOf } from './settler.ts';
 import type { Fields } from './types.ts';
@@ -91,12 +91,8 @@ export class Reader<T> {
   async #createGroups(): Promise<void> {
     const { redis, streams, group } = this.#settings;
     for (const stream of streams) {
-      try {
-        await redis.xgroup('CREATE', stream, group, '0', 'MKSTREAM');
-        this.#settings.log.info({ stream, group }, 'created the consumer group');
-      } catch (error) {
-        if (replyCode(error) !== 'BUSYGROUP') throw error;
-      }
+      const created = await groupScript.run(redis, [stream], [group]);
+      if (created === 1) this.#settings.log.info({ stream, group }, 'created the consumer group');
     }
   }
 
