@@ -55,7 +55,7 @@ export class FakeAccount {
     this.did = `did:plc:${(accounts++)
       .toString(26)
       .replace(/[0-9]/g, (d) => 'qrstuvwxyz'[+d]!)
-      .padStart(24, 'a')}`;
+      .padStart(24, '2')}`;
     this.pds = pds;
     this.keypair = keypair;
     this.documentKey = keypair.did();
