@@ -1,4 +1,3 @@
-import { dead } from '@headwater/streams';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { FakeHost } from './fake-host.ts';
 import { Author, errorFrame, frame, postOp } from './frames.ts';
@@ -24,7 +23,6 @@ const cursor = () => streams.redis.get(cursorKey());
 const setCursor = (value: number) => streams.redis.set(cursorKey(), value);
 const time = () => new Date().toISOString();
 const seqs = async () => (await streams.live()).map(([event]) => event!.seq);
-const types = async () => (await streams.live()).map((events) => events.map(({ type }) => type));
 
 describe('events', () => {
   it('have one entry a commit, with what came before it', async () => {
@@ -104,63 +102,6 @@ describe('events', () => {
     ]);
     expect(await metric('drops_total', { reason: 'unknown-type' })).toBe(1);
     expect(await metric('drops_total', { reason: 'too-big' })).toBe(1);
-  });
-});
-
-describe('what can not be believed', () => {
-  it('is set aside once; its neighbours and the cursor go on', async () => {
-    const [author, forger] = await Promise.all([Author.create('c'), Author.create('d')]);
-    const omitted = await forger.commitBody(4, [postOp(1), postOp(2)]);
-    const stolen = await forger.commitBody(6, [postOp(3)]);
-    const ahead = await forger.commitBody(8, [postOp(4)]);
-    relay.push(
-      await author.post(1),
-      { seq: 2, bytes: Buffer.from('not cbor at all') },
-      await author.post(3),
-      { seq: 4, bytes: frame('#commit', { ...omitted, ops: (omitted['ops'] as unknown[]).slice(0, 1) }) },
-      await author.post(5),
-      { seq: 6, bytes: frame('#commit', { ...stolen, repo: author.did }) },
-      { seq: 7, bytes: frame('#commit', { seq: 7, repo: author.did, time: time() }) },
-      { seq: 8, bytes: frame('#commit', { ...ahead, rev: '3zzzzzzzzzzzz' }) },
-      await author.post(9),
-    );
-    await setCursor(0);
-    const { metric } = start();
-    await eventually(cursor).toBe('9');
-    expect(await seqs()).toEqual([1, 3, 5, 9]);
-    const { letters } = await dead.list(streams.redis, 'firehose_live');
-    expect(letters.map(({ reason, sourceId, source }) => [reason, sourceId, source])).toEqual([
-      [expect.stringMatching(/^bad-|truncated/), '', relay.host],
-      ['bad-inversion', '4', relay.host],
-      ['wrong-did', '6', relay.host],
-      ['bad-frame', '7', relay.host],
-    ]);
-    expect(Buffer.from(letters[0]!.fields['frame']!, 'base64').toString()).toBe('not cbor at all');
-    expect(await metric('drops_total', { reason: 'future-rev' })).toBe(1);
-    // Each causes a repair of the repo that it names.
-    const repaired = (await streams.jobs('repo_backfill:urgent')).map(({ did }) => did);
-    expect(new Set(repaired)).toEqual(new Set([author.did, forger.did]));
-  });
-
-  it('never fills Redis: large frames are cut, letters are bounded', async () => {
-    relay.push({ seq: 1, bytes: Buffer.alloc(6_000_000) }, await (await Author.create('e')).post(2));
-    await setCursor(0);
-    start();
-    await eventually(cursor).toBe('2');
-    const { letters } = await dead.list(streams.redis, 'firehose_live');
-    expect(letters[0]).toMatchObject({ reason: 'too-large', fields: { bytes: '6000000' } });
-    expect(letters[0]!.fields['frame']!.length).toBeLessThan(100_000);
-  });
-
-  it('leaves one bad record out and keeps the rest of its commit', async () => {
-    const author = await Author.create('f');
-    const bad = { ...postOp(2), record: { $type: 'app.bsky.feed.post', text: 'x', deep: nest(300) } };
-    relay.push(await author.commit(1, [postOp(1), bad, postOp(3)]));
-    await setCursor(0);
-    const { metric } = start();
-    await eventually(cursor).toBe('1');
-    expect(await types()).toEqual([['create', 'create']]);
-    expect(await metric('drops_total')).toBe(1);
   });
 });
 
@@ -318,9 +259,3 @@ it('gives of a repo that is not wanted nothing but the cursor', async () => {
   await eventually(cursor).toBe('2');
   expect(await seqs()).toEqual([1]);
 });
-
-function nest(depth: number): unknown {
-  let value: unknown = 1;
-  for (let i = 0; i < depth; i++) value = [value];
-  return value;
-}
