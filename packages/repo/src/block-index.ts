@@ -1,60 +1,82 @@
 import { randomBytes } from 'node:crypto';
 
-/** Bytes of a sha-256 digest, and the same in 32-bit words. */
+/** Bytes of a sha-256 digest. */
 export const DIGEST_BYTES = 32;
-const WORDS = 8;
-const FIRST_CAPACITY = 64;
+/** An entry: digest (8 words), position, length. */
+const WORDS = 10;
+const POSITION = 8;
+const LENGTH = 9;
+const PAGE_BITS = 12;
+const PAGE = 1 << PAGE_BITS;
+const FIRST_PAGE = 64;
+
+interface Page {
+  words: Uint32Array;
+  /** The same memory. */
+  bytes: Buffer;
+}
+
+// Digests can be ground to collide in a few bits; not in bits that nobody knows.
+const seed = randomBytes(4).readUInt32LE(0) | 1;
 
 /**
  * Digest → number of block, in typed arrays: some 50 bytes a block, where a
  * Map of CID strings needs 300. Blocks are numbered from 0 as they are added.
+ * Grows by pages, so that a large index is never copied.
  */
 export class BlockIndex {
   size = 0;
-  /** Where each block's bytes begin in the CAR. A CAR of more than 4 GiB is refused before. */
-  #positions = new Uint32Array(FIRST_CAPACITY);
-  #lengths = new Uint32Array(FIRST_CAPACITY);
-  #digests = Buffer.alloc(FIRST_CAPACITY * DIGEST_BYTES);
-  #words = wordsOf(this.#digests);
-  /** Open addressing; holds number + 1, 0 is free. Twice as large as the capacity. */
-  #slots = new Uint32Array(FIRST_CAPACITY * 2);
-  // Digests can be ground to collide in a few bits; not in bits that nobody knows.
-  #seed = randomBytes(4).readUInt32LE(0) | 1;
-  #probe = new Uint8Array(DIGEST_BYTES);
-  #probeWords = wordsOf(this.#probe);
+  #pages: Page[] = [newPage(FIRST_PAGE)];
+  #room = FIRST_PAGE;
+  /**
+   * Open addressing; a slot is a pair: number + 1 (0 is free) and a hash of
+   * the digest, so that passing by another block's slot does not touch its
+   * page.
+   */
+  #slots = new Uint32Array(FIRST_PAGE * 4);
 
-  /** Adds a block unless its digest is there already; returns its number. */
+  /**
+   * Adds the block with the digest at `digestAt` of `bytes`, unless it is
+   * there already; returns its number.
+   *
+   * @param position where its bytes begin in the CAR, below 4 GiB
+   */
   add(bytes: Uint8Array, digestAt: number, position: number, length: number): number {
-    if (this.size === this.#positions.length) this.#grow();
-    this.#load(bytes, digestAt);
-    const slot = this.#slotOf(this.#probeWords, 0);
+    if (this.size === this.#room) this.#addRoom();
+    if (this.size * 3 > this.#slots.length) this.#rehash();
+    const hash = hashOf(bytes, digestAt);
+    const slot = this.#slotOf(hash, bytes, digestAt);
     const present = this.#slots[slot]!;
     if (present !== 0) return present - 1;
     const number = this.size++;
     this.#slots[slot] = number + 1;
-    this.#words.set(this.#probeWords, number * WORDS);
-    this.#positions[number] = position;
-    this.#lengths[number] = length;
+    this.#slots[slot + 1] = hash;
+    const page = this.#pages[number >> PAGE_BITS]!;
+    const at = (number & (PAGE - 1)) * WORDS;
+    for (let i = 0, o = at * 4; i < DIGEST_BYTES; i++, o++) page.bytes[o] = bytes[digestAt + i]!;
+    page.words[at + POSITION] = position;
+    page.words[at + LENGTH] = length;
     return number;
   }
 
   /** Number of the block with the digest at `digestAt`, −1 where there is none. */
   find(bytes: Uint8Array, digestAt: number): number {
-    this.#load(bytes, digestAt);
-    return this.#slots[this.#slotOf(this.#probeWords, 0)]! - 1;
+    return this.#slots[this.#slotOf(hashOf(bytes, digestAt), bytes, digestAt)]! - 1;
   }
 
   position(number: number): number {
-    return this.#positions[number]!;
+    return this.#word(number, POSITION);
   }
 
   length(number: number): number {
-    return this.#lengths[number]!;
+    return this.#word(number, LENGTH);
   }
 
-  /** All digests, that of block n at n × 32. Valid until the next `add`. */
-  get digests(): Buffer {
-    return this.#digests;
+  /** Copies the digest of a block to `at` of `into`. */
+  copyDigest(number: number, into: Uint8Array, at: number): void {
+    const { bytes } = this.#pages[number >> PAGE_BITS]!;
+    const from = (number & (PAGE - 1)) * WORDS * 4;
+    for (let i = 0; i < DIGEST_BYTES; i++) into[at + i] = bytes[from + i]!;
   }
 
   /** Lets go of what only `find` and `add` need. */
@@ -62,48 +84,62 @@ export class BlockIndex {
     this.#slots = new Uint32Array(0);
   }
 
-  #load(bytes: Uint8Array, at: number): void {
-    const probe = this.#probe;
-    for (let i = 0; i < DIGEST_BYTES; i++) probe[i] = bytes[at + i]!;
+  #word(number: number, field: number): number {
+    return this.#pages[number >> PAGE_BITS]!.words[(number & (PAGE - 1)) * WORDS + field]!;
   }
 
   /** The slot that holds the digest, or the free one where it belongs. */
-  #slotOf(words: Uint32Array, at: number): number {
+  #slotOf(hash: number, bytes: Uint8Array, at: number): number {
     const slots = this.#slots;
-    const mask = slots.length - 1;
-    let slot = (Math.imul(words[at]! ^ Math.imul(words[at + 1]!, this.#seed), this.#seed) >>> 7) & mask;
-    for (; ; slot = (slot + 1) & mask) {
+    const mask = slots.length - 2;
+    let slot = (hash << 1) & mask;
+    for (; ; slot = (slot + 2) & mask) {
       const number = slots[slot]!;
-      if (number === 0 || this.#equal(words, at, number - 1)) return slot;
+      if (number === 0) return slot;
+      if (slots[slot + 1] === hash && this.#equal(bytes, at, number - 1)) return slot;
     }
   }
 
-  #equal(words: Uint32Array, at: number, number: number): boolean {
-    const mine = this.#words;
-    const offset = number * WORDS;
-    for (let i = 0; i < WORDS; i++) if (mine[offset + i] !== words[at + i]) return false;
+  #equal(bytes: Uint8Array, at: number, number: number): boolean {
+    const mine = this.#pages[number >> PAGE_BITS]!.bytes;
+    const offset = (number & (PAGE - 1)) * WORDS * 4;
+    for (let i = 0; i < DIGEST_BYTES; i++) if (mine[offset + i] !== bytes[at + i]) return false;
     return true;
   }
 
-  #grow(): void {
-    const capacity = this.#positions.length * 2;
-    this.#positions = enlarged(this.#positions, capacity);
-    this.#lengths = enlarged(this.#lengths, capacity);
-    const digests = Buffer.alloc(capacity * DIGEST_BYTES);
-    this.#digests.copy(digests);
-    this.#digests = digests;
-    this.#words = wordsOf(digests);
-    this.#slots = new Uint32Array(capacity * 2);
-    for (let n = 0; n < this.size; n++) this.#slots[this.#slotOf(this.#words, n * WORDS)] = n + 1;
+  #addRoom(): void {
+    if (this.#room >= PAGE) this.#pages.push(newPage(PAGE));
+    else {
+      const page = newPage(this.#room * 2);
+      page.words.set(this.#pages[0]!.words);
+      this.#pages = [page];
+    }
+    this.#room = this.#room < PAGE ? this.#room * 2 : this.#room + PAGE;
+  }
+
+  #rehash(): void {
+    const old = this.#slots;
+    const slots = new Uint32Array(old.length * 2);
+    const mask = slots.length - 2;
+    for (let i = 0; i < old.length; i += 2) {
+      if (old[i] === 0) continue;
+      let slot = (old[i + 1]! << 1) & mask;
+      while (slots[slot] !== 0) slot = (slot + 2) & mask;
+      slots[slot] = old[i]!;
+      slots[slot + 1] = old[i + 1]!;
+    }
+    this.#slots = slots;
   }
 }
 
-function wordsOf(bytes: Uint8Array): Uint32Array {
-  return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 2);
+function hashOf(bytes: Uint8Array, at: number): number {
+  const first = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
+  const second = bytes[at + 4]! | (bytes[at + 5]! << 8) | (bytes[at + 6]! << 16) | (bytes[at + 7]! << 24);
+  const mixed = Math.imul(first ^ Math.imul(second, seed), seed);
+  return (mixed ^ (mixed >>> 15)) >>> 0;
 }
 
-function enlarged(array: Uint32Array, capacity: number): Uint32Array<ArrayBuffer> {
-  const larger = new Uint32Array(capacity);
-  larger.set(array);
-  return larger;
+function newPage(entries: number): Page {
+  const words = new Uint32Array(entries * WORDS);
+  return { words, bytes: Buffer.from(words.buffer) };
 }

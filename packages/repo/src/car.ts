@@ -4,7 +4,6 @@ import { BlockStore } from './block-store.ts';
 import { asBuffer, type CborMap, decodeCbor } from './cbor.ts';
 import { CID_BYTES, Cid, DAG_CBOR, isBlockCid } from './cid.ts';
 import { RepoError } from './errors.ts';
-import { hexText } from './text.ts';
 
 const MAX_HEADER_BYTES = 4096;
 /** A record may have 1 MiB; nodes of a tree are far below. */
@@ -108,7 +107,7 @@ export class CarReader {
     }
     const data = start + CID_BYTES;
     const digest = data - DIGEST_BYTES;
-    if (hash('sha256', bytes.subarray(data, end), 'hex') !== hexText(bytes, digest, data)) {
+    if (!isDigest(hash('sha256', bytes.subarray(data, end), 'binary'), bytes, digest)) {
       throw new RepoError('bad-hash', `a block does not hash to its CID, at byte ${this.#positionOf(data)}`);
     }
     if (bytes[start + 1] !== DAG_CBOR) return;
@@ -118,6 +117,12 @@ export class CarReader {
   #positionOf(offset: number): number {
     return this.store.current.base + offset;
   }
+}
+
+/** Whether the bytes at `at` are those of the digest. */
+function isDigest(digest: string, bytes: Uint8Array, at: number): boolean {
+  for (let i = 0; i < DIGEST_BYTES; i++) if (digest.charCodeAt(i) !== bytes[at + i]) return false;
+  return true;
 }
 
 /** Length of the varint at `at`, 0 where it is not complete yet. */

@@ -59,11 +59,16 @@ export function cidText(bytes: Uint8Array, at = 0): string {
  */
 export function anyCidText(bytes: Uint8Array): string {
   if (bytes.length === CID_BYTES && isBlockCid(bytes, 0)) return cidText(bytes);
+  let cid: CID;
   try {
-    return CID.decode(bytes).toString();
+    cid = CID.decode(bytes);
   } catch (cause) {
     throw new RepoError('bad-cbor', 'a link is not a CID', { cause });
   }
+  // What does not give the same bytes again (a version 0 spelled out, long varints) is not the CID's one form.
+  if (Buffer.compare(cid.bytes, bytes) !== 0)
+    throw new RepoError('bad-cbor', 'a link is not a CID in its one form');
+  return cid.toString();
 }
 
 /** A link as the decoder of frames and commits returns it. */

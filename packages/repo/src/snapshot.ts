@@ -205,8 +205,7 @@ export class RepoRecord {
   }
 
   get cid(): string {
-    const at = this.#block * 32;
-    this.#source.index.digests.copy(cidScratch, DIGEST_AT, at, at + 32);
+    this.#source.index.copyDigest(this.#block, cidScratch, DIGEST_AT);
     return cidText(cidScratch);
   }
 

@@ -132,11 +132,11 @@ export class TreeNode {
 
 /** Layer of a key: the pairs of zero bits at the beginning of its sha-256. */
 export function layerOf(key: Uint8Array): number {
-  const digest = hash('sha256', key, 'hex');
+  const digest = hash('sha256', key, 'binary');
   let i = 0;
-  while (i < digest.length && digest.charCodeAt(i) === 0x30) i++;
-  const next = digest.charCodeAt(i);
-  return 2 * i + (next >= 0x31 && next <= 0x33 ? 1 : 0);
+  while (i < digest.length && digest.charCodeAt(i) === 0) i++;
+  // A byte has 24 leading zeros more than its 8 bits when it is taken as 32.
+  return i === digest.length ? 4 * i : 4 * i + ((Math.clz32(digest.charCodeAt(i)) - 24) >> 1);
 }
 
 function malformed(): never {

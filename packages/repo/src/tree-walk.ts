@@ -63,8 +63,11 @@ export class TreeWalk {
   #levels: Level[] = [];
   #depth = 0;
   #visited: Uint8Array;
-  #last = Buffer.alloc(MAX_KEY_BYTES);
-  #lastLength = 0;
+  /** The key met last. */
+  #key = Buffer.alloc(MAX_KEY_BYTES);
+  #keyLength = 0;
+  /** Views of `#key` by their length: making one costs a third of hashing it. */
+  #keys: Buffer[] = [];
 
   /** @throws RepoError as `step` */
   constructor(index: BlockIndex, store: BlockStore, root: Cid, visitor: TreeVisitor) {
@@ -111,11 +114,13 @@ export class TreeWalk {
   #entry(level: Level, i: number): void {
     const node = level.node;
     node.readKey(i);
-    this.#checkOrder(node.key, node.keyLength);
-    if (layerOf(node.key.subarray(0, node.keyLength)) !== level.layer) {
+    this.#advance(node.key, node.keyLength);
+    const length = this.#keyLength;
+    this.#keys[length] ??= this.#key.subarray(0, length);
+    if (layerOf(this.#keys[length]) !== level.layer) {
       refuse('a key of the tree is not at the layer of its hash');
     }
-    this.#visitor.entry(node.key, node.keyLength, level.layer, node.bytes, node.value(i));
+    this.#visitor.entry(this.#key, length, level.layer, node.bytes, node.value(i));
     const tree = node.tree(i);
     if (tree !== 0) this.#descend(node.bytes, tree, level.layer);
   }
@@ -152,12 +157,17 @@ export class TreeWalk {
     return level;
   }
 
-  #checkOrder(key: Buffer, length: number): void {
-    if (this.#lastLength > 0 && this.#last.compare(key, 0, length, 0, this.#lastLength) >= 0) {
+  /** Moves on to the next key, which must be above the one before. */
+  #advance(key: Buffer, length: number): void {
+    const before = this.#key;
+    const shorter = Math.min(length, this.#keyLength);
+    let i = 0;
+    while (i < shorter && key[i] === before[i]) i++;
+    if (i === length || (i < shorter && key[i]! < before[i]!)) {
       refuse('the keys of the tree are not in ascending order');
     }
-    key.copy(this.#last, 0, 0, length);
-    this.#lastLength = length;
+    for (; i < length; i++) before[i] = key[i]!;
+    this.#keyLength = length;
   }
 }
 

@@ -172,8 +172,9 @@ function recordOf(key: string, i: number, seed: number, padding: number): Buffer
       text('text'),
       text(Array.from({ length: 3 + int(35) }, () => pick(WORDS)).join(' ')),
     );
-    parts.push(text('$type'), text(collection), text('langs'), Buffer.from([0x81]), text('en'));
+    parts.push(text('$type'), text(collection));
     if (extra) parts.push(text('extra'), text('x'.repeat(padding)));
+    parts.push(text('langs'), Buffer.from([0x81]), text('en'));
     parts.push(text('createdAt'), text(createdAt));
   } else {
     parts.push(map(3 + extra), text('$type'), text(collection));
