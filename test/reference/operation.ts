@@ -43,6 +43,7 @@ export function inOrder(operations: readonly Operation[]): Operation[] {
     .map((op, i) => {
       const before = last.get(uriOf(op)) ?? '';
       const own = orderOf(op);
+      // biome-ignore lint/complexity/useMathMinMax: these are strings
       const at = own < before ? before : own;
       last.set(uriOf(op), at);
       return { op, i, at };

@@ -15,6 +15,18 @@ export function recordBytes(json: Json): Uint8Array {
   return encode(toIpld(json));
 }
 
+/** The record as it comes out of a repo: its keys in the order of CBOR. */
+export function canonical(json: Json): Json {
+  return inCborOrder(json) as Json;
+}
+
+function inCborOrder(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(inCborOrder);
+  if (typeof value !== 'object' || value === null) return value;
+  const keys = Object.keys(value).sort((a, b) => a.length - b.length || (a < b ? -1 : 1));
+  return Object.fromEntries(keys.map((key) => [key, inCborOrder((value as Json)[key])]));
+}
+
 /** The CID of dag-cbor bytes. */
 export function cborCid(bytes: Uint8Array): string {
   return cidOf(DAG_CBOR, bytes);

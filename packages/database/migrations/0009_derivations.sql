@@ -1,24 +1,30 @@
 -- What derivations need to know that the AppView's tables forget. A reply is judged by what was there when it was
 -- written: the gate of that moment, the follow of that moment, the parent since deleted. So what was stays here.
+-- Moments are written as the AppView's tables write times.
 
--- Deleted posts that others may have replied to.
-CREATE TABLE headwater.past_post (
-  uri text COLLATE "C" PRIMARY KEY,
+-- The history of posts that were edited or deleted. What is in `post` has a row here only if it is an edit.
+CREATE TABLE headwater.post_version (
+  uri text COLLATE "C" NOT NULL,
+  rev text COLLATE "C" NOT NULL,
+  kind text COLLATE "C" NOT NULL CHECK (kind IN ('create', 'update', 'delete')),
+  -- Where it stands in the order of all things.
+  at text COLLATE "C" NOT NULL,
   root text COLLATE "C",
   parent text COLLATE "C",
-  -- DIDs that its text mentioned.
+  -- DIDs that it mentioned.
   mentions text[] NOT NULL DEFAULT '{}',
-  -- Its place in the order of all things, and when it was deleted; both as the AppView's tables write times.
-  since text COLLATE "C" NOT NULL,
-  until text COLLATE "C" NOT NULL,
-  invalid boolean NOT NULL DEFAULT false
+  -- Its invalidReplyRoot.
+  invalid boolean NOT NULL DEFAULT false,
+  PRIMARY KEY (uri, rev)
 );
-CREATE INDEX past_post_parent_idx ON headwater.past_post (parent) WHERE parent IS NOT NULL;
+CREATE INDEX post_version_parent_idx ON headwater.post_version (parent, at) WHERE parent IS NOT NULL;
+CREATE INDEX post_version_edit_idx ON headwater.post_version (root, at) WHERE kind = 'update' AND root IS NOT NULL;
 
--- When a post was edited last. Its flags, its OP thread and what others made of it depend on that moment.
-CREATE TABLE headwater.post_edit (
-  uri text COLLATE "C" PRIMARY KEY,
-  at text COLLATE "C" NOT NULL
+-- Quotes that lost their row in `quote` when their subject ended: a gate that comes late still concerns them.
+CREATE TABLE headwater.lost_quote (
+  subject text COLLATE "C" NOT NULL,
+  uri text COLLATE "C" NOT NULL,
+  PRIMARY KEY (subject, uri)
 );
 
 -- Every version of every thread gate and post gate, the present one included; json is null for its deletion.

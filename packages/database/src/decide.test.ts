@@ -10,6 +10,7 @@ const op = (rev: string, live: boolean, cid: string | null): Op => ({
   path: 'b/c',
   rev,
   live,
+  update: false,
   version: cid === null ? null : version(cid),
 });
 const repo: Repo = {

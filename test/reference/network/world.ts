@@ -1,6 +1,6 @@
 import type { Operation } from '../operation.ts';
 import { uriOf } from '../operation.ts';
-import { cborCid, type Json, recordBytes } from '../records.ts';
+import { canonical, cborCid, type Json, recordBytes } from '../records.ts';
 import { Random } from './random.ts';
 
 /** A signed commit's place in its repo's history, with what it changed. */
@@ -104,9 +104,10 @@ export class World {
       this.gone.push(uri);
       return { action: 'delete', did, collection, rkey, time };
     }
-    const cid = cborCid(recordBytes(change.record));
-    this.held.set(uri, { uri, did, collection, rkey, cid, record: change.record });
-    return { action: change.action, did, collection, rkey, cid, record: change.record, time };
+    const record = canonical(change.record);
+    const cid = cborCid(recordBytes(record));
+    this.held.set(uri, { uri, did, collection, rkey, cid, record });
+    return { action: change.action, did, collection, rkey, cid, record, time };
   }
 
   #did(): string {

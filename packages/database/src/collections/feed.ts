@@ -27,6 +27,12 @@ export const post: Collection = {
   build({ uri, cid, did, record, indexedAt }, emit) {
     const createdAt = normalizeDate(record.createdAt);
     const { root, parent } = record.reply ?? {};
+    if (root && !splitUri(root.uri).authority.startsWith('did:')) {
+      throw new RefusedError(
+        'root-by-handle',
+        'the thread is named by a handle, which may be anybody tomorrow',
+      );
+    }
     emit('post', [
       uri,
       cid,
@@ -64,6 +70,8 @@ interface EmbeddingPost {
 function emitEmbed(embed: Lexical, in_: EmbeddingPost, emit: Emit): void {
   switch (embed.$type) {
     case 'app.bsky.embed.images':
+      if (embed.images.length === 0)
+        throw new RefusedError('no-images', 'an embed of images without an image');
       embed.images.forEach((image: Lexical, i: number) => {
         emit('post_embed_image', [in_.uri, String(i), blobCid(image.image), image.alt]);
       });

@@ -3,52 +3,82 @@ import type { Client } from '../pool.ts';
 import type { Targets } from './targets.ts';
 import { gateUri, threadgateNsid } from './uris.ts';
 
+type Moments = ReadonlyMap<string, string>;
+
 async function uris(client: Client, name: string, text: string, values: unknown[][]): Promise<string[]> {
   if (values[0]!.length === 0) return [];
   const { rows } = await client.query<{ uri: string }>({ name, text, values });
   return rows.map((row) => row.uri);
 }
 
-/** Posts that reply to these. */
-export function childrenOf(client: Client, parents: readonly string[]): Promise<string[]> {
-  return uris(client, 'children', 'SELECT uri FROM post WHERE "replyParent" = ANY($1)', [[...parents]]);
+function since(client: Client, name: string, text: string, moments: Moments): Promise<string[]> {
+  return uris(client, name, text, [[...moments.keys()], [...moments.values()]]);
 }
 
-/** Deleted posts that replied to these. */
-export function pastChildrenOf(client: Client, parents: readonly string[]): Promise<string[]> {
-  return uris(client, 'past children', 'SELECT uri FROM headwater.past_post WHERE parent = ANY($1)', [
-    [...parents],
-  ]);
+const keys = 'FROM unnest($1::text[], $2::text[]) AS k(uri, at)';
+
+// An edit is later than sortAt, so edited posts are found by their versions; so are deleted ones.
+const children = `SELECT p.uri ${keys} JOIN post p ON p."replyParent" = k.uri AND p."sortAt" >= k.at
+  UNION SELECT v.uri ${keys} JOIN headwater.post_version v ON v.parent = k.uri AND v.at >= k.at`;
+
+/** Posts, deleted ones too, that replied to these at the moment given for each or later. */
+export function childrenSince(client: Client, parents: Moments): Promise<string[]> {
+  return since(client, 'children', children, parents);
 }
 
-// An edit is later than sortAt: posts edited since the moment are found through it.
-const repliesText = `SELECT p.uri FROM unnest($1::text[], $2::text[]) AS k(root, at)
-    JOIN post p ON p."replyRoot" = k.root AND p."sortAt" >= k.at
-  UNION SELECT p.uri FROM unnest($1::text[], $2::text[]) AS k(root, at)
-    JOIN headwater.post_edit e ON e.at >= k.at JOIN post p ON p.uri = e.uri AND p."replyRoot" = k.root`;
+const descendants = `SELECT p.uri, k.at, p."sortAt" AS moment ${keys} JOIN post p ON p."replyParent" = k.uri
+  UNION ALL SELECT v.uri, k.at, v.at AS moment ${keys} JOIN headwater.post_version v ON v.parent = k.uri`;
 
-/** Replies in these threads that are not older than the moment given for each. */
-export function repliesSince(client: Client, roots: ReadonlyMap<string, string>): Promise<string[]> {
-  return uris(client, 'replies', repliesText, [[...roots.keys()], [...roots.values()]]);
+/**
+ * Posts up to `depth` replies below these, made at the moment given for each or later. An older one may lead to a
+ * younger: a reply can be dated before what it replies to.
+ */
+export async function descendantsSince(client: Client, posts: Moments, depth: number): Promise<Set<string>> {
+  const found = new Set<string>();
+  let level: Moments = posts;
+  for (let height = 1; height <= depth && level.size > 0; height++) {
+    const { rows } = await client.query<{ uri: string; at: string; moment: string }>({
+      name: 'descendants',
+      text: descendants,
+      values: [[...level.keys()], [...level.values()]],
+    });
+    const next = new Map<string, string>();
+    for (const { uri, at, moment } of rows) {
+      if (moment >= at) found.add(uri);
+      const known = next.get(uri);
+      if (known === undefined || at < known) next.set(uri, at);
+    }
+    level = next;
+  }
+  return found;
 }
 
-const quotesText = `SELECT q.uri FROM unnest($1::text[], $2::text[]) AS k(subject, at)
-  JOIN quote q ON q.subject = k.subject LEFT JOIN headwater.post_edit e ON e.uri = q.uri
-  WHERE coalesce(e.at, q."sortAt") >= k.at`;
+const replies = `SELECT p.uri ${keys} JOIN post p ON p."replyRoot" = k.uri AND p."sortAt" >= k.at
+  UNION SELECT v.uri ${keys}
+    JOIN headwater.post_version v ON v.root = k.uri AND v.kind = 'update' AND v.at >= k.at`;
 
-/** Quotes of these posts that are not older than the moment given for each. */
-export function quotesSince(client: Client, subjects: ReadonlyMap<string, string>): Promise<string[]> {
-  return uris(client, 'quotes', quotesText, [[...subjects.keys()], [...subjects.values()]]);
+/** Replies in these threads made at the moment given for each or later. */
+export function repliesSince(client: Client, roots: Moments): Promise<string[]> {
+  return since(client, 'replies', replies, roots);
 }
 
-const gatedText = `SELECT g.uri FROM unnest($1::text[], $2::text[]) AS k(a, b)
-    JOIN headwater.gated_reply g ON (g.of = k.a AND g.replier = k.b)
+const edited = 'EXISTS (SELECT FROM headwater.post_version v WHERE v.uri = q.uri AND v.at >= k.at)';
+const quotes = `SELECT q.uri ${keys} JOIN quote q ON q.subject = k.uri AND (q."sortAt" >= k.at OR ${edited})
+  UNION SELECT q.uri ${keys} JOIN headwater.lost_quote q ON q.subject = k.uri`;
+
+/** Quotes of these posts made at the moment given for each or later. */
+export function quotesSince(client: Client, subjects: Moments): Promise<string[]> {
+  return since(client, 'quotes', quotes, subjects);
+}
+
+const judgedBy = `SELECT g.uri FROM unnest($1::text[], $2::text[]) AS k(a, b)
+    JOIN headwater.gated_reply g ON g.of = k.a AND g.replier = k.b
   UNION SELECT g.uri FROM unnest($1::text[], $2::text[]) AS k(a, b)
-    JOIN headwater.gated_reply g ON (g.of = k.b AND g.replier = k.a)`;
+    JOIN headwater.gated_reply g ON g.of = k.b AND g.replier = k.a`;
 
 /** Replies that were judged by a follow between these two, either way, or by this list item. */
 export function repliesJudgedBy(client: Client, pairs: Targets['pairs']): Promise<string[]> {
-  return uris(client, 'replies judged by', gatedText, [pairs.map(([a]) => a), pairs.map(([, b]) => b)]);
+  return uris(client, 'replies judged by', judgedBy, [pairs.map(([a]) => a), pairs.map(([, b]) => b)]);
 }
 
 /** First posts of threads with a gate for whom they mention: their arrival changes verdicts on replies. */

@@ -3,12 +3,12 @@
  * deleted posts, edits, versions of gates, follows and list items that are
  * gone. An event that comes too late to change a row still says what was.
  */
-import type { Lexical } from '../collections/collection.ts';
 import { collections } from '../collections/index.ts';
-import type { Row, Value } from '../copy.ts';
+import type { Row } from '../copy.ts';
 import type { Op, Version } from '../prepare.ts';
 import { cellOf, type TableName } from '../tables.ts';
 import type { Changes } from './derivation.ts';
+import { mentionsOf } from './mentions.ts';
 import { momentOfRev, momentOfRow } from './moment.ts';
 import { type Outcome, outcomesOf, overtaken } from './outcomes.ts';
 import { postgateNsid, postNsid, threadgateNsid } from './uris.ts';
@@ -21,8 +21,7 @@ const factNsids = new Set([postNsid, ...gateNsids, ...pairNsids]);
 export async function recordFacts(changes: Changes): Promise<void> {
   const byNsid = Map.groupBy(outcomesOf(changes, factNsids), (outcome) => outcome.nsid);
   const posts = byNsid.get(postNsid) ?? [];
-  await insert(changes, putPost, pastPosts(changes, posts), 7);
-  await insert(changes, putEdit, posts.flatMap(edits), 2);
+  await insert(changes, putVersion, postVersions(changes, posts), 8);
   const gates = gateNsids.flatMap((nsid) => byNsid.get(nsid) ?? []);
   await insert(changes, putGate, gates.flatMap(gateVersions), 4);
   for (const nsid of pairNsids) {
@@ -42,50 +41,58 @@ async function insert(
   await client.query({ ...statement, values });
 }
 
-// Several of one URI in one statement: the earliest `since`, the latest `until`.
-const putPost = {
-  name: 'past post put',
-  text: `INSERT INTO headwater.past_post (uri, root, parent, mentions, since, until, invalid)
-    SELECT DISTINCT ON (uri) uri, root, parent, mentions::text[], min(since) OVER (PARTITION BY uri),
-      max(until) OVER (PARTITION BY uri), invalid
-    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bool[])
-      AS u(uri, root, parent, mentions, since, until, invalid) ORDER BY uri, since
-    ON CONFLICT (uri) DO UPDATE SET since = least(past_post.since, excluded.since),
-      until = greatest(past_post.until, excluded.until)`,
+const putVersion = {
+  name: 'post version put',
+  text: `INSERT INTO headwater.post_version (uri, rev, kind, at, root, parent, mentions, invalid)
+    SELECT uri, rev, kind, at, root, parent, mentions::text[], invalid
+    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bool[])
+      AS u(uri, rev, kind, at, root, parent, mentions, invalid)
+    ON CONFLICT (uri, rev) DO NOTHING`,
 };
 
-function pastPosts({ deletedRows, deletedJson }: Changes, outcomes: readonly Outcome[]): Row[] {
-  const absent = new Map(outcomes.filter((o) => o.absent && o.endRev).map((o) => [o.uri, o]));
-  const rows: Row[] = [];
-  for (const row of deletedRows.get('post') ?? []) {
-    const outcome = absent.get(row['owner'] as string);
-    if (!outcome) continue;
-    const { owner, replyRoot, replyParent, sortAt, invalidReplyRoot } = row as Record<string, Value>;
-    const json = deletedJson.get(outcome.uri);
-    const mentions = arrayText(json ? mentionsOf(JSON.parse(json)) : []);
-    const until = momentOfRev(outcome.endRev!);
-    rows.push([owner!, replyRoot!, replyParent!, mentions, sortAt!, until, invalidReplyRoot === true]);
+/** The history of the posts that were edited or deleted, each version once, the richer account of it first. */
+function postVersions(changes: Changes, outcomes: readonly Outcome[]): Row[] {
+  const rows = [...replacedPosts(changes, outcomes), ...outcomes.flatMap(heardOf)];
+  const unique = new Map<string, Row>();
+  for (const row of rows) {
+    const key = `${row[0]} ${row[1]}`;
+    if (!unique.has(key)) unique.set(key, row);
   }
-  for (const outcome of absent.values()) {
-    for (const version of overtaken(outcome)) {
-      const row = rowOf(version, 'post');
-      if (!row) continue;
-      const value = (column: string) => cellOf('post', row, column)!;
-      const mentions = arrayText(mentionsOf(version.record));
-      const since = momentOfRow('post', row);
-      const until = momentOfRev(outcome.endRev!);
-      rows.push([outcome.uri, value('replyRoot'), value('replyParent'), mentions, since, until, false]);
-    }
-  }
-  return rows;
+  return [...unique.values()];
 }
 
-/** The DIDs that a post's facets mention, in their order. */
-export function mentionsOf(record: Lexical): string[] {
-  const features = (record.facets ?? []).flatMap((facet: Lexical) => facet.features);
-  return features
-    .filter((feature: Lexical) => feature.$type === 'app.bsky.richtext.facet#mention')
-    .map((feature: Lexical) => feature.did);
+/** What was in `post` until now. */
+function* replacedPosts(
+  { deletedRows, deletedJson, held }: Changes,
+  outcomes: readonly Outcome[],
+): Generator<Row> {
+  const ended = new Set(outcomes.map((outcome) => outcome.uri));
+  for (const row of deletedRows.get('post') ?? []) {
+    const { owner, replyRoot, replyParent, sortAt, invalidReplyRoot } = row as Record<string, string | null>;
+    if (!ended.has(owner!)) continue;
+    const json = deletedJson.get(owner!);
+    const mentions = arrayText(json ? mentionsOf(JSON.parse(json)) : []);
+    const invalid = (invalidReplyRoot as unknown) === true;
+    yield [owner!, held.get(owner!)!.rev, 'create', sortAt!, replyRoot!, replyParent!, mentions, invalid];
+  }
+}
+
+/** Deletions, edits, and versions that are no longer there or never were. */
+function heardOf({ uri, ops, present }: Outcome): Row[] {
+  return ops.flatMap((op): Row[] => {
+    const { version } = op;
+    if (!version) return [[uri, op.rev, 'delete', momentOfRev(op.rev), null, null, '{}', false]];
+    const past = version.cid !== present?.cid;
+    return op.update || past ? [versionRow(op, version)] : [];
+  });
+}
+
+function versionRow(op: Op, version: Version): Row {
+  const row = rowOf(version, 'post')!;
+  const [root, parent] = ['replyRoot', 'replyParent'].map((column) => cellOf('post', row, column)!);
+  const at = op.update ? version.indexedAt : momentOfRow('post', row);
+  const kind = op.update ? 'update' : 'create';
+  return [op.uri, op.rev, kind, at, root!, parent!, arrayText(mentionsOf(version.record)), false];
 }
 
 /** A list of DIDs in PostgreSQL's array syntax; DIDs need no quoting inside it. */
@@ -97,37 +104,22 @@ function rowOf(version: Version, table: TableName): Row | undefined {
   return version.rows.find(([name]) => name === table)?.[1];
 }
 
-const putEdit = {
-  name: 'post edit put',
-  text: `INSERT INTO headwater.post_edit (uri, at)
-    SELECT uri, max(at) FROM unnest($1::text[], $2::text[]) AS u(uri, at) GROUP BY uri
-    ON CONFLICT (uri) DO UPDATE SET at = greatest(post_edit.at, excluded.at)`,
-};
-
-function edits({ ops }: Outcome): Row[] {
-  return ops.filter(isUpdate).map((op) => [op.uri, op.version!.indexedAt]);
-}
-
-function isUpdate(op: Op): boolean {
-  return op.live && op.update && op.version !== null;
-}
-
 const putGate = {
   name: 'gate put',
   text: `INSERT INTO headwater.gate (uri, rev, at, json)
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) ON CONFLICT (uri, rev) DO NOTHING`,
 };
 
-/** Of a whole fetch only what took effect: the rest is known, or older than what is known. */
-function gateVersions({ ops, last }: Outcome): Row[] {
+/** Of a whole fetch nothing that is known already. */
+function gateVersions({ ops, last, present }: Outcome): Row[] {
   return ops
-    .filter((op) => op.live || op === last)
+    .filter((op) => op.live || op === last || (op.version !== null && op.version.cid !== present?.cid))
     .map((op) => [op.uri, op.rev, gateMoment(op), op.version ? JSON.stringify(op.version.record) : null]);
 }
 
 function gateMoment(op: Op): string {
   if (!op.version) return momentOfRev(op.rev);
-  if (isUpdate(op)) return op.version.indexedAt;
+  if (op.update) return op.version.indexedAt;
   const [table, row] = op.version.rows[0]!;
   return momentOfRow(table, row);
 }

@@ -2,17 +2,16 @@
 import type { Counts } from '../counts.ts';
 import type { Client } from '../pool.ts';
 import {
-  childrenOf,
-  pastChildrenOf,
+  childrenSince,
   quotesSince,
   repliesJudgedBy,
   repliesSince,
   rootsWithMentionRule,
 } from './affected.ts';
-import { mentionsOf } from './facts.ts';
 import { Gates } from './gates.ts';
+import { Mentions } from './mentions.ts';
 import { Pairs } from './pairs.ts';
-import { loadPastPosts, loadPosts, type PastPost, type PresentPost, Threads } from './posts.ts';
+import { type PastVersion, type PresentPost, Threads } from './posts.ts';
 import type { Targets } from './targets.ts';
 import { authorityOf, collectionOf, gateUri, postgateNsid, postNsid, threadgateNsid } from './uris.ts';
 import { isInvalidReply, judge, rulesFor, type Surroundings, type Verdict } from './verdicts.ts';
@@ -20,10 +19,7 @@ import { isInvalidReply, judge, rulesFor, type Surroundings, type Verdict } from
 /** What was judged, for those who come after. */
 export interface Judged {
   posts: Map<string, PresentPost>;
-  /** Posts that are gone and were named by the batch, or follow such. */
-  past: Map<string, PastPost>;
   threads: Threads;
-  gates: Gates;
   /** Posts that the batch does not name but whose notifications may be others now. */
   stirred: Set<string>;
 }
@@ -35,66 +31,55 @@ export class Judging {
   private pairs = new Pairs();
   private gates = new Gates();
   private others = new Set<string>();
-  private mentioned = new Map<string, { since: string; until: string | null; dids: string[] }[]>();
+  private mentioned = new Mentions();
   private judged: Judged;
 
   constructor(client: Client, counts: Counts) {
     this.client = client;
     this.counts = counts;
     this.threads = new Threads(client);
-    const { threads, gates } = this;
-    this.judged = { posts: new Map(), past: new Map(), threads, gates, stirred: new Set() };
+    this.judged = { posts: new Map(), threads: this.threads, stirred: new Set() };
   }
 
   async run(targets: Targets): Promise<Judged> {
-    let uris: string[] = [...new Set([...targets.posts.keys(), ...(await this.concerned(targets))])];
+    let uris: Iterable<string> = new Set([...targets.posts.keys(), ...(await this.concerned(targets))]);
     // Each round judges what follows from the one before; most batches need one.
-    while (uris.length > 0) uris = await this.round(uris);
+    do uris = await this.round([...uris]);
+    while ((uris as string[]).length > 0);
     return this.judged;
   }
 
   private async concerned(targets: Targets): Promise<string[]> {
     const { client } = this;
-    const { stirred } = this.judged;
-    const arrived = [...targets.posts].filter(([, version]) => version).map(([uri]) => uri);
-    const late = new Map((await rootsWithMentionRule(client, arrived)).map((uri) => [uri, '']));
+    const late = await rootsWithMentionRule(client, [...targets.posts.keys()]);
+    const threads = new Map([...targets.threadGates, ...late.map((uri) => [uri, ''] as const)]);
     const found = [
-      await childrenOf(client, arrived),
-      await repliesSince(client, new Map([...targets.threadGates, ...late])),
+      await childrenSince(client, targets.posts),
+      await repliesSince(client, threads),
       await quotesSince(client, targets.postGates),
       await repliesJudgedBy(client, targets.pairs),
     ].flat();
-    for (const uri of found) stirred.add(uri);
-    const past = await pastChildrenOf(client, arrived);
-    return [...found, ...past, ...targets.threadGates.keys(), ...targets.postGates.keys()];
+    for (const uri of found) this.judged.stirred.add(uri);
+    return [...found, ...targets.threadGates.keys(), ...targets.postGates.keys()];
   }
 
   /** @returns what has to be judged (again) because of this round */
   private async round(uris: string[]): Promise<string[]> {
-    const posts = await loadPosts(this.client, uris);
-    const past = await loadPastPosts(this.client, uris);
-    for (const [uri, post] of posts) this.judged.posts.set(uri, post);
-    for (const [uri, post] of past) this.judged.past.set(uri, post);
-    await this.look([...posts.values()], [...past.values()]);
-    const changedPast = await this.judgePast([...past.values()]);
-    const changed = await this.judgePresent([...posts.values()]);
-    const parents = [...changedPast, ...changed];
-    const next = [
-      ...(await childrenOf(this.client, parents)),
-      ...(await pastChildrenOf(this.client, parents)),
-    ];
-    for (const uri of next) this.judged.stirred.add(uri);
-    return next;
+    await this.threads.load(uris);
+    const posts = uris.flatMap((uri) => this.threads.now(uri) ?? []);
+    const past = uris.flatMap((uri) => this.threads.before(uri)).filter((v) => v.kind !== 'delete');
+    for (const post of posts) this.judged.posts.set(post.uri, post);
+    await this.look(posts, past);
+    const changed = [...(await this.judgePast(past)), ...(await this.judgePresent(posts))];
+    return childrenSince(this.client, new Map(changed.map((uri) => [uri, ''])));
   }
 
   /** Reads all that the verdicts on these posts depend on. */
-  private async look(posts: readonly PresentPost[], past: readonly PastPost[]): Promise<void> {
-    for (const post of [...posts, ...past]) this.threads.replace(post);
+  private async look(posts: readonly PresentPost[], past: readonly PastVersion[]): Promise<void> {
     const parents = [...posts, ...past].flatMap((post) => post.parent ?? []);
     await this.threads.load(parents);
     await this.lookForOthers(parents.filter((uri) => collectionOf(uri) !== postNsid));
-    const gates = posts.flatMap((post) => gatesOf(post));
-    this.gates = this.judged.gates = await Gates.load(this.client, gates);
+    this.gates = await Gates.load(this.client, posts.flatMap(gatesOf));
     await this.lookForRules(posts);
   }
 
@@ -130,33 +115,17 @@ export class Judging {
     }
     await this.pairs.load(this.client, 'follow', follows);
     await this.pairs.load(this.client, 'list_item', items);
-    await this.lookForMentions(roots);
+    this.mentioned = await Mentions.load(this.client, roots);
     await rememberDependence(this.client, depends);
   }
 
-  private async lookForMentions(roots: readonly string[]): Promise<void> {
-    if (roots.length === 0) return;
-    const { rows } = await this.client.query<{ uri: string; json: string; since: string }>({
-      name: 'root records',
-      text: `SELECT r.uri, r.json, p."sortAt" AS since FROM record r JOIN post p ON p.uri = r.uri WHERE r.uri = ANY($1)`,
-      values: [roots],
-    });
-    this.mentioned = new Map(
-      rows.map((r) => [r.uri, [{ since: r.since, until: null, dids: mentionsOf(JSON.parse(r.json)) }]]),
-    );
-    for (const { uri, since, until, mentions } of (await loadPastPosts(this.client, roots)).values()) {
-      this.mentioned.set(uri, [...(this.mentioned.get(uri) ?? []), { since, until, dids: mentions }]);
-    }
-  }
-
   private around(post: PresentPost): Surroundings {
-    const root = this.mentioned.get(post.root ?? '') ?? [];
-    const there = root.find((r) => r.since <= post.moment && (r.until === null || post.moment < r.until));
+    const { gates, pairs } = this;
     return {
       parent: this.parentOf(post),
-      gates: this.gates,
-      pairs: this.pairs,
-      mentioned: there?.dids ?? [],
+      gates,
+      pairs,
+      mentioned: this.mentioned.at(post.root, post.moment),
     };
   }
 
@@ -166,23 +135,17 @@ export class Judging {
   }
 
   /** @returns those whose flag changed, so that replies to them must be judged again */
-  private async judgePast(posts: readonly PastPost[]): Promise<string[]> {
-    const changed = posts.filter(
-      (post) => isInvalidReply(post, this.parentOf(post)) !== post.invalidReplyRoot,
-    );
-    for (const post of changed) {
-      post.invalidReplyRoot = !post.invalidReplyRoot;
-      this.threads.replace(post);
-    }
-    if (changed.length > 0) {
-      await this.client.query({
-        name: 'past post flag',
-        text: `UPDATE headwater.past_post p SET invalid = k.invalid
-          FROM unnest($1::text[], $2::bool[]) AS k(uri, invalid) WHERE p.uri = k.uri`,
-        values: [changed.map((p) => p.uri), changed.map((p) => p.invalidReplyRoot)],
-      });
-    }
-    return changed.map((post) => post.uri);
+  private async judgePast(versions: readonly PastVersion[]): Promise<string[]> {
+    const changed = versions.filter((v) => isInvalidReply(v, this.parentOf(v)) !== v.invalidReplyRoot);
+    if (changed.length === 0) return [];
+    for (const version of changed) version.invalidReplyRoot = !version.invalidReplyRoot;
+    await this.client.query({
+      name: 'post version flag',
+      text: `UPDATE headwater.post_version v SET invalid = k.invalid
+        FROM unnest($1::text[], $2::text[], $3::bool[]) AS k(uri, rev, invalid) WHERE v.uri = k.uri AND v.rev = k.rev`,
+      values: [changed.map((v) => v.uri), changed.map((v) => v.rev), changed.map((v) => v.invalidReplyRoot)],
+    });
+    return changed.map((version) => version.uri);
   }
 
   /** @returns as judgePast */
@@ -197,7 +160,6 @@ export class Judging {
       if (notified(post) !== notified(verdict)) this.judged.stirred.add(post.uri);
       Object.assign(post, verdict);
       changed.push(post);
-      this.threads.replace(post);
     }
     await this.writeFlags(changed);
     return invalidated;

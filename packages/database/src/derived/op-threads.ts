@@ -1,7 +1,7 @@
 /** Replies of a thread's first author in it: the AppView walks them, over deleted ones too. */
 import type { Client } from '../pool.ts';
 import type { Judged } from './judging.ts';
-import type { Post } from './posts.ts';
+import type { PostVersion, Threads } from './posts.ts';
 import type { Targets } from './targets.ts';
 import { authorityOf } from './uris.ts';
 
@@ -16,24 +16,25 @@ const put = {
       WHERE op_thread_reply."deletedAt" IS NULL AND excluded."deletedAt" IS NOT NULL`,
 };
 
-export async function writeOpThreads(client: Client, targets: Targets, judged: Judged): Promise<void> {
-  const named = [...targets.posts.keys()].flatMap((uri) => [
-    ...(judged.posts.get(uri) ? [judged.posts.get(uri)!] : []),
-    ...(judged.past.get(uri) ? [judged.past.get(uri)!] : []),
-  ]);
-  const replies = named.filter(
-    (p) => p.root !== null && p.parent !== null && authorityOf(p.root) === p.creator,
-  );
+export async function writeOpThreads(client: Client, targets: Targets, { threads }: Judged): Promise<void> {
+  const replies = [...targets.posts.keys()].flatMap((uri) => opReplies(uri, threads));
   if (replies.length === 0) return;
-  const values = [
-    replies.map((p) => p.root),
-    replies.map((p) => p.parent),
-    replies.map((p) => p.uri),
-    replies.map(goneAt),
-  ];
+  const values = (['root', 'parent', 'uri', 'gone'] as const).map((column) => replies.map((r) => r[column]));
   await client.query({ ...put, values });
 }
 
-function goneAt(post: Post): string | null {
-  return post.until ?? (post.edited ? post.moment : null);
+interface OpReply {
+  root: string;
+  parent: string;
+  uri: string;
+  gone: string | null;
+}
+
+function opReplies(uri: string, threads: Threads): OpReply[] {
+  const before = threads.before(uri);
+  const gone = before.filter((version) => version.kind !== 'create').at(-1)?.moment ?? null;
+  const versions: PostVersion[] = [...before, ...(threads.now(uri) ? [threads.now(uri)!] : [])];
+  return versions.flatMap(({ root, parent, creator }) =>
+    root !== null && parent !== null && authorityOf(root) === creator ? [{ root, parent, uri, gone }] : [],
+  );
 }

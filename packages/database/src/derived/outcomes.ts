@@ -11,7 +11,8 @@ export interface Outcome {
   ops: readonly Op[];
   /** The one that took effect last. */
   last: Op | null;
-  /** Nothing is there now. */
+  /** What is there now; null if nothing is. */
+  present: { rev: string; cid: string } | null;
   absent: boolean;
   /** The rev that ended the version before, or keeps older ones out; undefined where nothing ended. */
   endRev: string | undefined;
@@ -26,9 +27,10 @@ export function outcomesOf(changes: Changes, nsids: ReadonlySet<string>): Outcom
 function outcomeOf({ held }: Changes, uri: string, ops: readonly Op[]): Outcome {
   const before = held.get(uri) ?? null;
   const last = fold(before, ops);
-  const absent = last ? last.version === null : before === null || before.tombstone;
+  const present = last ? last.version : before?.cid != null ? { rev: before.rev, cid: before.cid } : null;
+  const absent = present === null;
   const endRev = last?.rev ?? (before?.tombstone ? before.rev : undefined);
-  return { uri, nsid: collectionOf(uri), ops, last, absent, endRev };
+  return { uri, nsid: collectionOf(uri), ops, last, present, absent, endRev };
 }
 
 /** Versions that the batch brought and that are not what is there now: overtaken before or within the batch. */

@@ -1,10 +1,10 @@
 /** Who is told of a post: those it mentions, whom it quotes, and to whom it replies. */
 import type { Client } from '../pool.ts';
 import type { Version } from '../prepare.ts';
-import { childrenOf } from './affected.ts';
-import { mentionsOf } from './facts.ts';
+import { descendantsSince } from './affected.ts';
 import { Gates } from './gates.ts';
 import type { Judged } from './judging.ts';
+import { loadMentions, mentionsOf } from './mentions.ts';
 import { type Notification, reconcileNotifications } from './notifications.ts';
 import { loadPosts, type PresentPost } from './posts.ts';
 import type { Targets } from './targets.ts';
@@ -23,25 +23,14 @@ export async function writePostNotifications(
   const told = named.filter((uri) => targets.news.has(uri));
   // Who is not named but concerned is told something new only for the sake of news.
   const isNews = targets.news.size > 0;
-  const stirred = await concerned(client, targets, judged);
-  const posts = await postsOf(client, judged, [...told, ...stirred]);
+  const below = await descendantsSince(client, targets.posts, tellBelow - 1);
+  const posts = await postsOf(client, judged, [...told, ...judged.stirred, ...below]);
   if (posts.length === 0) return;
   const records = await mentionsIn(client, posts, written);
   const wanted = await new Telling(client, judged, records).all(posts);
   const silent = new Set(named.filter((uri) => !targets.news.has(uri)));
   const uris = posts.map((post) => post.uri);
   await reconcileNotifications(client, uris, wanted, (uri) => isNews && !silent.has(uri));
-}
-
-/** Posts up to four replies below those that arrived, and whoever else was judged anew. */
-async function concerned(client: Client, targets: Targets, judged: Judged): Promise<Set<string>> {
-  const found = new Set(judged.stirred);
-  let parents = [...targets.posts].filter(([, version]) => version).map(([uri]) => uri);
-  for (let height = 1; height < tellBelow && parents.length > 0; height++) {
-    parents = (await childrenOf(client, parents)).filter((uri) => !found.has(uri) || height === 1);
-    for (const uri of parents) found.add(uri);
-  }
-  return found;
 }
 
 async function postsOf(client: Client, judged: Judged, uris: readonly string[]): Promise<PresentPost[]> {
@@ -67,13 +56,7 @@ async function mentionsIn(
     if (version) mentions.set(uri, mentionsOf(version.record));
     else unread.push(uri);
   }
-  if (unread.length === 0) return mentions;
-  const { rows } = await client.query<{ uri: string; json: string }>({
-    name: 'mentioning records',
-    text: `SELECT uri, json FROM record WHERE uri = ANY($1) AND json LIKE '%facet#mention%'`,
-    values: [unread],
-  });
-  for (const { uri, json } of rows) mentions.set(uri, mentionsOf(JSON.parse(json)));
+  for (const [uri, dids] of await loadMentions(client, unread)) mentions.set(uri, dids);
   return mentions;
 }
 

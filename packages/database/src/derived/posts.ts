@@ -1,44 +1,53 @@
-/** Posts as derivations see them: their place in a thread, present ones and deleted ones alike. */
+/** Posts as derivations see them: what is there now, and every version that is known to have been there. */
 import type { Client } from '../pool.ts';
 
-export interface Post {
+/** A post at one time of its life. */
+export interface PostVersion {
   uri: string;
   creator: string;
   root: string | null;
   parent: string | null;
-  /** From when it was there, and until when if it is gone. */
-  since: string;
-  until: string | null;
-  /** When the version that is there now was made: what it is judged by. */
+  /** From when it stood. The next version's is its end. */
   moment: string;
-  /** It was edited, so `moment` is later than `since`. */
-  edited: boolean;
   invalidReplyRoot: boolean;
 }
 
-/** A post that is there, with what else its flags depend on. */
-export interface PresentPost extends Post {
+/** A version that is no longer there, or the end of one. */
+export interface PastVersion extends PostVersion {
+  rev: string;
+  kind: 'create' | 'update' | 'delete';
+  mentions: string[];
+}
+
+/** The version that is there, with what else its flags depend on. */
+export interface PresentPost extends PostVersion {
+  cid: string;
+  sortAt: string;
+  /** When it was edited last. */
+  edited: string | null;
   /** URI of the record that it embeds. */
   embeds: string | null;
-  /** URI of the post that it embeds, where its row in `quote` says so or would. */
   violatesThreadGate: boolean;
   violatesEmbeddingRules: boolean;
   hasThreadGate: boolean;
   hasPostGate: boolean;
-  sortAt: string;
-  cid: string;
 }
 
+// What was before it can't be later than it, whatever its createdAt says.
 const presentPosts = {
   name: 'derived posts',
-  text: `SELECT p.uri, p.cid, p.creator, p."replyRoot" AS root, p."replyParent" AS parent, p."sortAt" AS since,
-      p."sortAt", NULL AS until, coalesce(e.at, p."sortAt") AS moment, e.at IS NOT NULL AS edited,
+  text: `SELECT p.uri, p.cid, p.creator, p."replyRoot" AS root, p."replyParent" AS parent, p."sortAt",
+      greatest(p."sortAt", v.at) AS moment, v.edited, r."embedUri" AS embeds,
       coalesce(p."invalidReplyRoot", false) AS "invalidReplyRoot",
       coalesce(p."violatesThreadGate", false) AS "violatesThreadGate",
       coalesce(p."violatesEmbeddingRules", false) AS "violatesEmbeddingRules",
-      coalesce(p."hasThreadGate", false) AS "hasThreadGate", coalesce(p."hasPostGate", false) AS "hasPostGate",
-      r."embedUri" AS embeds
-    FROM post p LEFT JOIN headwater.post_edit e ON e.uri = p.uri LEFT JOIN post_embed_record r ON r."postUri" = p.uri
+      coalesce(p."hasThreadGate", false) AS "hasThreadGate", coalesce(p."hasPostGate", false) AS "hasPostGate"
+    FROM post p
+    LEFT JOIN (
+      SELECT uri, max(at) AS at, max(at) FILTER (WHERE kind <> 'create') AS edited
+      FROM headwater.post_version WHERE uri = ANY($1) GROUP BY uri
+    ) v ON v.uri = p.uri
+    LEFT JOIN post_embed_record r ON r."postUri" = p.uri
     WHERE p.uri = ANY($1)`,
 };
 
@@ -50,34 +59,32 @@ export async function loadPosts(client: Client, uris: Iterable<string>): Promise
   return new Map(rows.map((row) => [row.uri, row]));
 }
 
-const pastPosts = {
-  name: 'derived past posts',
-  text: `SELECT uri, root, parent, since, until, since AS moment, false AS edited, invalid AS "invalidReplyRoot",
-      mentions FROM headwater.past_post WHERE uri = ANY($1)`,
+const pastVersions = {
+  name: 'derived past versions',
+  text: `SELECT uri, rev, kind, at AS moment, root, parent, mentions, invalid AS "invalidReplyRoot"
+    FROM headwater.post_version WHERE uri = ANY($1) ORDER BY uri, rev`,
 };
 
-export type PastPost = Post & { mentions: string[] };
-
-/** The posts of these URIs that are gone, as far as it is known that they were. */
-export async function loadPastPosts(client: Client, uris: Iterable<string>): Promise<Map<string, PastPost>> {
+/** Versions of these posts that are known of, in the order of their revs; an edit that is there now among them. */
+export async function loadVersions(client: Client, uris: Iterable<string>): Promise<PastVersion[]> {
   const wanted = [...new Set(uris)];
-  if (wanted.length === 0) return new Map();
-  const { rows } = await client.query<PastPost>({ ...pastPosts, values: [wanted] });
-  return new Map(rows.map((row) => [row.uri, { ...row, creator: row.uri.split('/', 3)[2]! }]));
+  if (wanted.length === 0) return [];
+  const { rows } = await client.query<PastVersion>({ ...pastVersions, values: [wanted] });
+  const last = new Map<string, string>();
+  for (const row of rows) {
+    const before = last.get(row.uri) ?? '';
+    if (row.moment < before) row.moment = before;
+    last.set(row.uri, row.moment);
+    row.creator = row.uri.split('/', 3)[2]!;
+  }
+  return rows;
 }
 
-/** Whether a post was there at a moment. */
-export function wasThere(post: Pick<Post, 'since' | 'until'> | undefined, moment: string): boolean {
-  return post !== undefined && post.since <= moment && (post.until === null || moment < post.until);
-}
-
-/**
- * Posts of threads, loaded as they are asked for and kept: parents of parents
- * mostly have been read already.
- */
+/** Posts of threads, loaded as they are asked for and kept: parents of parents mostly have been read already. */
 export class Threads {
   private client: Client;
-  private known = new Map<string, Post[]>();
+  private present = new Map<string, PresentPost | null>();
+  private past = new Map<string, PastVersion[]>();
 
   constructor(client: Client) {
     this.client = client;
@@ -85,28 +92,29 @@ export class Threads {
 
   /** Makes sure that these are known, if they are or were there. */
   async load(uris: Iterable<string>): Promise<void> {
-    const missing = [...new Set(uris)].filter((uri) => !this.known.has(uri));
+    const missing = [...new Set(uris)].filter((uri) => !this.present.has(uri));
     if (missing.length === 0) return;
-    const present = await loadPosts(this.client, missing);
-    const past = await loadPastPosts(this.client, missing);
-    for (const uri of missing) {
-      this.known.set(
-        uri,
-        [present.get(uri), past.get(uri)].filter((post) => post !== undefined),
-      );
-    }
+    const posts = await loadPosts(this.client, missing);
+    for (const uri of missing) this.present.set(uri, posts.get(uri) ?? null);
+    const versions = await loadVersions(this.client, missing);
+    for (const [uri, list] of Map.groupBy(versions, (version) => version.uri)) this.past.set(uri, list);
+  }
+
+  /** What is there of this URI; undefined if nothing is. */
+  now(uri: string): PresentPost | undefined {
+    return this.present.get(uri) ?? undefined;
+  }
+
+  /** What was there of this URI, as far as it is known. */
+  before(uri: string): readonly PastVersion[] {
+    return this.past.get(uri) ?? [];
   }
 
   /** The post as it was at a moment, if it has been loaded and was there. */
-  at(uri: string, moment: string): Post | undefined {
-    return this.known.get(uri)?.find((post) => wasThere(post, moment));
-  }
-
-  /** Puts a post in the place of what was read. */
-  replace(post: Post): void {
-    const others = (this.known.get(post.uri) ?? []).filter(
-      (p) => (p.until === null) !== (post.until === null),
-    );
-    this.known.set(post.uri, [...others, post]);
+  at(uri: string, moment: string): PostVersion | undefined {
+    const now = this.now(uri);
+    if (now && now.moment <= moment) return now;
+    const version = this.before(uri).findLast((v) => v.moment <= moment);
+    return version?.kind === 'delete' ? undefined : version;
   }
 }

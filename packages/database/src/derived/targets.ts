@@ -11,8 +11,8 @@ import { collectionOf, gatedPost, postgateNsid, postNsid, threadgateNsid } from 
  * delivered again leads to the same look at the same rows.
  */
 export interface Targets {
-  /** Posts named, with whether a version of them came (not only a deletion). */
-  posts: Map<string, boolean>;
+  /** Posts named, with the earliest moment at which something changed. */
+  posts: Map<string, string>;
   /** Posts whose gates changed, with the earliest moment of a change. */
   threadGates: Map<string, string>;
   postGates: Map<string, string>;
@@ -44,7 +44,7 @@ function add(targets: Targets, op: Op): void {
   const { uri, version } = op;
   switch (collectionOf(uri)) {
     case postNsid:
-      targets.posts.set(uri, targets.posts.get(uri) === true || version !== null);
+      earliest(targets.posts, uri, momentOf(op));
       return;
     case threadgateNsid:
       earliest(targets.threadGates, gatedPost(uri), momentOf(op));

@@ -1,7 +1,7 @@
 /** What a post is by the posts and gates around it. Pure. */
 import { forbidsEmbedding, type Gates, type ReplyRules, replyRules } from './gates.ts';
 import type { Pairs } from './pairs.ts';
-import type { Post, PresentPost } from './posts.ts';
+import type { PostVersion, PresentPost } from './posts.ts';
 import { authorityOf, collectionOf, gateUri, postgateNsid, postNsid, threadgateNsid } from './uris.ts';
 
 export interface Verdict {
@@ -15,7 +15,7 @@ export interface Verdict {
 /** What was around a post when its present version was made. */
 export interface Surroundings {
   /** The parent, if it was there; 'other' for a record that is no post. */
-  parent: Pick<Post, 'root' | 'invalidReplyRoot'> | 'other' | undefined;
+  parent: Pick<PostVersion, 'root' | 'invalidReplyRoot'> | 'other' | undefined;
   gates: Gates;
   pairs: Pairs;
   /** DIDs mentioned by the thread's first post, if it was there. */
@@ -35,7 +35,10 @@ export function judge(post: PresentPost, around: Surroundings): Verdict {
 }
 
 /** A reply whose parent is missing, invalid itself, or of another thread. */
-export function isInvalidReply(post: Pick<Post, 'root' | 'parent'>, parent: Surroundings['parent']): boolean {
+export function isInvalidReply(
+  post: Pick<PostVersion, 'root' | 'parent'>,
+  parent: Surroundings['parent'],
+): boolean {
   if (post.parent === null) return false;
   if (parent === undefined) return true;
   const [root, invalid] = parent === 'other' ? [null, false] : [parent.root, parent.invalidReplyRoot];
@@ -45,7 +48,7 @@ export function isInvalidReply(post: Pick<Post, 'root' | 'parent'>, parent: Surr
 }
 
 /** The rules that a reply was under; null where it could be made by anybody. */
-export function rulesFor(post: Post, gates: Gates): ReplyRules | null {
+export function rulesFor(post: PostVersion, gates: Gates): ReplyRules | null {
   if (post.root === null || authorityOf(post.root) === post.creator) return null;
   return replyRules(gates.at(gateUri(post.root, threadgateNsid), post.moment));
 }
