@@ -46,6 +46,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     http.close();
     const started = await server?.catch(() => undefined);
     await started?.postgres.stop();
+    if (started !== undefined) await rm(started.postgres.folder, { recursive: true, force: true });
     await rm(folder, { recursive: true, force: true });
   };
 }

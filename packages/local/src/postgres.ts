@@ -27,6 +27,8 @@ export interface PostgresServer extends AsyncDisposable {
   readonly port: number;
   readonly pid: number;
   readonly exited: Promise<unknown>;
+  /** Where the data really is: not below `options.folder` where its user may not enter that. */
+  readonly folder: string;
   /** URL of another database of the same cluster. */
   urlOf(database: string): string;
   /** Fast shutdown: sessions are ended, data is on disk. */
@@ -58,6 +60,7 @@ export async function startPostgresServer(options: PostgresOptions): Promise<Pos
   return {
     url: urlOf(database),
     port,
+    folder: runAs.folder,
     urlOf,
     get pid() {
       return child.pid;

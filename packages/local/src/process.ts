@@ -27,6 +27,7 @@ export interface ChildOptions {
 
 /** How many of the last lines of output a child keeps for error messages. */
 const TAIL = 30;
+const LAST_WORDS_MS = 200;
 
 /**
  * A process that is not in the terminal's process group (so Ctrl-C reaches
@@ -55,7 +56,9 @@ export class Child implements AsyncDisposable {
     for (const stream of [this.process.stdout, this.process.stderr]) this.readLines(stream!);
     this.exited = new Promise((resolve) => {
       this.process.once('error', (error) => resolve({ code: null, signal: null, error }));
-      this.process.once('exit', (code, signal) => resolve({ code, signal }));
+      this.process.once('close', (code, signal) => resolve({ code, signal }));
+      // Its last words come after `exit`; a grandchild that holds its stdout must not delay the news for long.
+      this.process.once('exit', (code, signal) => setTimeout(() => resolve({ code, signal }), LAST_WORDS_MS));
     });
   }
 

@@ -70,6 +70,7 @@ export function showHowToLook(pipeline: Pipeline, display: Display): void {
   display.line('Look further:');
   display.line(`  psql '${databaseUrl}' -c 'SELECT uri, json FROM ${schema}.record LIMIT 5'`);
   display.line(`  psql '${databaseUrl}' -c 'SELECT state, count(*) FROM headwater.repo GROUP BY 1'`);
+  display.line(`  DATABASE_URL='${databaseUrl}' REDIS_URL=${redisUrl} npm run headwater -- status`);
   display.line(`  ${redis} XINFO GROUPS firehose_live`);
   display.line(`  ${redis} MONITOR      (entries as they pass: docs/contracts.md)`);
   display.line(`  logs of the services: ${pipeline.options.folder}/logs/`);
