@@ -1,16 +1,28 @@
 import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises';
+import { Random } from './content/random.ts';
+import type { CarFaultName } from './faults/cars.ts';
+import { Disturbance } from './faults/disturbance.ts';
+import { Faults } from './faults/faults.ts';
+import { LabelFaults } from './faults/labels.ts';
+import { DEFAULT_MIX, Mix, type MixOptions } from './faults/mix.ts';
+import { oddRecord, type RecordFaultName } from './faults/records.ts';
+import type { Injected } from './faults/registry.ts';
+import { StreamFaults } from './faults/streams.ts';
 import { Fleet } from './servers/fleet.ts';
-import type { Intercept } from './servers/http.ts';
-import type { Documents } from './servers/plc.ts';
+import { type Documents, phantomDocument } from './servers/plc.ts';
 import type { Account } from './world/account.ts';
 import { Emitter } from './world/emit.ts';
+import { Labeler } from './world/labeler.ts';
 import { DEFAULT_RATES, Life, type LifeRates } from './world/life.ts';
+import { rowsOf } from './world/rules.ts';
 import { Truth } from './world/truth.ts';
 import { World, type WorldOptions } from './world/world.ts';
 
 export interface NetworkOptions extends Partial<WorldOptions> {
   /** How often accounts come, go, move and change keys. */
   rates?: Partial<LifeRates>;
+  /** Lets things go wrong by the seed: `all`, or how much of what. */
+  faults?: 'all' | Partial<MixOptions>;
 }
 
 export interface RunOptions {
@@ -34,6 +46,9 @@ const defaults: WorldOptions = {
   heads: 'real',
   cachedRecords: 200_000,
   clock: 'simulated',
+  labelers: 0,
+  phantomHosts: 0,
+  phantomsPerHost: 100,
 };
 
 /** A network on loopback, and the say over what happens in it. */
@@ -41,15 +56,34 @@ export class Network implements AsyncDisposable {
   readonly world: World;
   readonly emitter: Emitter;
   readonly life: Life;
+  /** Faults of calls. */
+  readonly faults: Faults;
+  /** Faults of single events. */
+  readonly events: Disturbance;
+  /** Faults of whole streams. */
+  readonly streams: StreamFaults;
   readonly fleet: Fleet;
-  readonly documents: Documents = new Map();
+  readonly labelers: Labeler[];
+  readonly labelFaults: LabelFaults;
+  readonly #documents: Documents = new Map();
+  readonly #labelling: Random;
+  readonly #mix: Mix | undefined;
 
   constructor(options: NetworkOptions) {
     this.world = new World({ ...defaults, ...options });
     this.emitter = new Emitter(this.world);
     this.life = new Life(this.world, this.emitter, { ...DEFAULT_RATES, ...options.rates });
-    const intercept: Intercept = () => false;
-    this.fleet = new Fleet(this.world, this.documents, intercept);
+    this.faults = new Faults(this.world);
+    this.events = new Disturbance(this.world, this.emitter, this.faults.log);
+    this.emitter.interference = this.events;
+    this.labelers = Array.from({ length: this.world.options.labelers }, (_, i) => new Labeler(this.world, i));
+    this.labelFaults = new LabelFaults(this.faults.log);
+    this.#labelling = new Random(this.world.options.seed, 60);
+    this.#publish();
+    this.fleet = new Fleet(this.world, this.labelers, this.#documents, this.faults.intercept);
+    this.streams = new StreamFaults(this.fleet, this.faults.log, this.events);
+    const { faults } = options;
+    this.#mix = faults && new Mix(this, { ...DEFAULT_MIX, ...(faults !== 'all' && faults) });
   }
 
   get plcUrl(): string {
@@ -81,9 +115,42 @@ export class Network implements AsyncDisposable {
     return account;
   }
 
+  /** Origins of the labelers. */
+  get labelerUrls(): string[] {
+    return this.labelers.map(({ url }) => url);
+  }
+
+  /** Every fault that has struck, and what is expected of it. */
+  get injected(): readonly Injected[] {
+    return this.faults.log.injected;
+  }
+
   /** One operation of the network's life; returns how many writes and events it was. */
   step(): number {
-    return this.life.step();
+    const done = this.life.step();
+    for (const labeler of this.labelers) if (this.#labelling.chance(0.2)) labeler.step();
+    this.#mix?.after(done);
+    return done;
+  }
+
+  /** Makes an account write an odd record, in a commit that is otherwise right; returns its URI. */
+  plant(did: string, name: RecordFaultName): string {
+    const account = this.account(did);
+    const { path, block, fate } = oddRecord(name, this.world.tid());
+    const uri = `at://${did}/${path}`;
+    const isThere = account.repo.records.has(path);
+    this.world.odd.set(uri, fate);
+    this.emitter.commit(account, [{ action: isThere ? 'update' : 'create', path, block }]);
+    this.faults.log.note({ fault: name, expect: fate === 'refused' ? 'drop' : 'any', did, uri });
+    return uri;
+  }
+
+  /** Makes an account's repo unreadable for good, before anybody has read it; it writes nothing any more. */
+  poison(did: string, fault: CarFaultName): void {
+    const account = this.account(did);
+    account.poisoned = true;
+    account.quiet = true;
+    this.faults.inject({ fault, did, lasting: true, expect: 'dead-letter' });
   }
 
   /** Lets the network live on for a while; the sequence depends on the seed alone. */
@@ -99,12 +166,33 @@ export class Network implements AsyncDisposable {
     return done;
   }
 
+  /**
+   * Brings the network to a state that can be compared: faults off, events that
+   * are held back sent, hidden accounts active again, and a true commit from
+   * every account whose last word on the streams was false or lost.
+   */
+  settle(): void {
+    this.faults.clear();
+    this.events.clear();
+    this.life.reactivateAll();
+    this.events.settle((account) => this.life.touch(account));
+  }
+
   /** What the tables have to say when everything has arrived. */
   truth(): Truth {
-    return new Truth(this.world, {
-      rowsOf: (account) => (account.status === 'deleted' ? 'none' : account.active ? 'all' : 'some'),
-      isRefused: () => false,
-    });
+    return new Truth(this.world, { rowsOf, labelers: this.labelers });
+  }
+
+  /** Documents of all who are no accounts; half of the phantoms have one. */
+  #publish(): void {
+    for (const labeler of this.labelers) this.#documents.set(labeler.did, () => labeler.document);
+    for (const host of this.world.hosts) {
+      host.listings.forEach((listing, i) => {
+        if ('phantom' in listing && i % 2 === 0) {
+          this.#documents.set(listing.phantom, () => phantomDocument(listing.phantom, host.url));
+        }
+      });
+    }
   }
 
   async close(): Promise<void> {
@@ -119,6 +207,6 @@ export class Network implements AsyncDisposable {
 /** Starts a network: some 50 ms for 300 repos, whose content is made when it is asked for. */
 export async function createNetwork(options: NetworkOptions = {}): Promise<Network> {
   const network = new Network(options);
-  await network.fleet.listen(network.world);
+  await network.fleet.listen(network.world, network.labelers);
   return network;
 }

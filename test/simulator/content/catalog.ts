@@ -1,6 +1,6 @@
-import { hash } from 'node:crypto';
 import { encodeJson, type Json } from '../protocol/cbor.ts';
-import { base32, cidOf, cidText } from '../protocol/cid.ts';
+import { cidOf, cidText } from '../protocol/cid.ts';
+import { plcDid } from '../protocol/did.ts';
 import { tidOf } from '../protocol/tid.ts';
 import { type Kind, type Plan, planOf } from './plan.ts';
 import { type PostContext, postJson } from './post.ts';
@@ -56,8 +56,7 @@ export class Catalog implements PostContext {
   }
 
   did(index: number): string {
-    this.#dids[index] ??=
-      `did:plc:${base32(hash('sha256', `did ${this.options.seed} ${index}`, 'buffer')).slice(0, 24)}`;
+    this.#dids[index] ??= plcDid(`did ${this.options.seed} ${index}`);
     return this.#dids[index];
   }
 

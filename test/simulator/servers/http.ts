@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { error, type Reply, send } from './reply.ts';
 
 /** One request, taken apart. */
 export interface Call {
@@ -14,11 +15,11 @@ export interface Call {
   res: ServerResponse;
 }
 
-/** What a server answers, by method; `undefined` where it has none. */
-export type Handler = (call: Call) => void | Promise<void>;
+/** What a server answers. */
+export type Handler = (call: Call) => Reply;
 
-/** May answer in a handler's place; returns true when it has. */
-export type Intercept = (call: Call) => boolean | Promise<boolean>;
+/** May answer in a handler's place, or spoil its reply; returns true when it has answered. */
+export type Intercept = (call: Call, handle: Handler) => boolean;
 
 /** One HTTP server on a free port of loopback. */
 export class LocalServer implements AsyncDisposable {
@@ -34,7 +35,7 @@ export class LocalServer implements AsyncDisposable {
     this.name = name;
     this.#handle = handle;
     this.#intercept = intercept;
-    this.#server = createServer((req, res) => void this.#answer(req, res));
+    this.#server = createServer((req, res) => this.#answer(req, res));
     this.#server.keepAliveTimeout = 30_000;
     this.#server.on('upgrade', (req, socket, head) => {
       if (this.onUpgrade) this.onUpgrade({ ...this.#parse(req), req }, socket, head);
@@ -78,36 +79,14 @@ export class LocalServer implements AsyncDisposable {
     return { service: this.name, method, path, params: url.searchParams };
   }
 
-  async #answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
+  #answer(req: IncomingMessage, res: ServerResponse): void {
     res.on('error', () => {});
     try {
       const call = { ...this.#parse(req), req, res };
-      if (await this.#intercept(call)) return;
-      await this.#handle(call);
+      if (!this.#intercept(call, this.#handle)) send(res, this.#handle(call));
     } catch (err) {
-      if (!res.headersSent) sendError(res, 500, 'InternalServerError', String(err));
-      else res.destroy();
+      if (res.headersSent) res.destroy();
+      else send(res, error(500, 'InternalServerError', String(err)));
     }
   }
-}
-
-/** What a PDS says of its limits. */
-function limits(): Record<string, string> {
-  const reset = String(Math.ceil(Date.now() / 1000) + 300);
-  return {
-    'ratelimit-limit': '3000',
-    'ratelimit-remaining': '2999',
-    'ratelimit-reset': reset,
-    'ratelimit-policy': '3000;w=300',
-  };
-}
-
-export function sendJson(res: ServerResponse, value: unknown, status = 200): void {
-  res.writeHead(status, { 'content-type': 'application/json; charset=utf-8', ...limits() });
-  res.end(JSON.stringify(value));
-}
-
-/** An XRPC error. */
-export function sendError(res: ServerResponse, status: number, error: string, message = error): void {
-  sendJson(res, { error, message }, status);
 }

@@ -1,8 +1,11 @@
 import { car } from '../protocol/car.ts';
+import { cidOf, cidText } from '../protocol/cid.ts';
 import type { Account } from '../world/account.ts';
-import { type Host, type Listing, statusAt } from '../world/host.ts';
+import { type Host, type Listing, type Phantom, statusAt } from '../world/host.ts';
 import type { World } from '../world/world.ts';
-import { type Call, type Handler, sendError, sendJson } from './http.ts';
+import type { Call, Handler } from './http.ts';
+import { pageOf, repoLine } from './list.ts';
+import { error, json, type Reply, reply } from './reply.ts';
 
 const DISABLED: Record<string, string> = {
   deactivated: 'RepoDeactivated',
@@ -12,65 +15,42 @@ const DISABLED: Record<string, string> = {
 
 /** The calls of a PDS host that a mirror of the network makes. */
 export function pdsHandler(world: World, host: Host): Handler {
-  const methods: Record<string, (call: Call) => void> = {
-    'com.atproto.sync.listRepos': (call) => listRepos(host.listings, call, (l) => listed(world, l)),
-    'com.atproto.sync.getRepo': (call) => withRepo(host, call, (account) => sendRepo(host, account, call)),
-    'com.atproto.sync.getLatestCommit': (call) =>
-      withRepo(host, call, ({ head }) => sendJson(call.res, head)),
+  const server = { did: 'did:web:localhost', availableUserDomains: ['.test'], inviteCodeRequired: false };
+  const methods: Record<string, Handler> = {
+    'com.atproto.sync.listRepos': (call) => pageOf(host.listings, call, (l) => listed(world, l)),
+    'com.atproto.sync.getRepo': (call) => withRepo(host, call, (a) => carReply(carOf(host, a))),
+    'com.atproto.sync.getLatestCommit': (call) => withRepo(host, call, ({ head }) => json(head)),
     'com.atproto.sync.getRepoStatus': (call) => repoStatus(host, call),
-    'com.atproto.server.describeServer': ({ res }) =>
-      sendJson(res, { did: 'did:web:localhost', availableUserDomains: ['.test'], inviteCodeRequired: false }),
+    'com.atproto.server.describeServer': () => json(server),
     'com.atproto.identity.resolveHandle': (call) => resolveHandle(world, call),
     '/.well-known/atproto-did': (call) => wellKnown(world, call),
   };
-  return (call) => {
-    const answer = methods[call.method];
-    if (answer) answer(call);
-    else sendError(call.res, 501, 'MethodNotImplemented');
-  };
+  return (call) => methods[call.method]?.(call) ?? error(501, 'MethodNotImplemented');
 }
 
-/** A page of a list; the cursor is the place in it. */
-export function listRepos<T>(
-  all: readonly T[],
-  { params, res }: Call,
-  show: (item: T) => Record<string, unknown> | undefined,
-): void {
-  const limit = Math.min(Math.max(Number(params.get('limit') ?? 500) || 500, 1), 1000);
-  const start = Number(params.get('cursor') ?? 0) || 0;
-  const repos: Record<string, unknown>[] = [];
-  let at = start;
-  for (; at < all.length && repos.length < limit; at++) {
-    const line = show(all[at]!);
-    if (line) repos.push(line);
-  }
-  sendJson(res, { repos, ...(at < all.length && { cursor: String(at) }) });
-}
-
-function listed(world: World, listing: Listing): Record<string, unknown> | undefined {
+function listed(world: World, listing: Listing | Phantom): Record<string, unknown> | undefined {
+  if ('phantom' in listing) return phantomLine(listing.phantom);
   const status = statusAt(listing);
-  if (status === 'deleted') return undefined;
-  return repoLine(world, listing.account, status);
+  return status === 'deleted' ? undefined : repoLine(world, listing.account, status);
 }
 
-/** A line of listRepos. */
-export function repoLine(world: World, account: Account, status: string): Record<string, unknown> {
-  const { did, rev } = account;
-  const head = world.headOf(account);
-  return status === 'active' ? { did, head, rev, active: true } : { did, head, rev, active: false, status };
+function phantomLine(did: string): Record<string, unknown> {
+  return { did, head: cidText(cidOf(Buffer.from(did))), rev: '3kzzzzzzzzz22', active: true };
 }
 
-function withRepo(host: Host, { params, res }: Call, answer: (account: Account) => void): void {
+function withRepo(host: Host, { params }: Call, answer: (account: Account) => Reply): Reply {
   const listing = host.listing(params.get('did') ?? '');
-  const disabled = listing && DISABLED[statusAt(listing)];
-  if (!listing) sendError(res, 400, 'RepoNotFound', 'Could not find repo');
-  else if (disabled) sendError(res, 400, disabled);
-  else answer(listing.account);
+  if (!listing) return notFound();
+  const disabled = DISABLED[statusAt(listing)];
+  return disabled ? error(400, disabled) : answer(listing.account);
 }
 
-function sendRepo(host: Host, account: Account, { res }: Call): void {
-  res.writeHead(200, { 'content-type': 'application/vnd.ipld.car' });
-  res.end(carOf(host, account));
+function notFound(): Reply {
+  return error(400, 'RepoNotFound', 'Could not find repo');
+}
+
+export function carReply(bytes: Buffer): Reply {
+  return reply(bytes, 'application/vnd.ipld.car');
 }
 
 /**
@@ -84,26 +64,21 @@ export function carOf(host: Host, { repo }: Account): Buffer {
   return car(repo.commit.cid, [commit!, ...blocks]);
 }
 
-function repoStatus(host: Host, { params, res }: Call): void {
+function repoStatus(host: Host, { params }: Call): Reply {
   const listing = host.listing(params.get('did') ?? '');
-  if (!listing) {
-    sendError(res, 400, 'RepoNotFound', 'Could not find repo');
-    return;
-  }
+  if (!listing) return notFound();
   const { did, rev } = listing.account;
   const status = statusAt(listing);
-  sendJson(res, status === 'active' ? { did, active: true, rev } : { did, active: false, status });
+  return json(status === 'active' ? { did, active: true, rev } : { did, active: false, status });
 }
 
 /** com.atproto.identity.resolveHandle. */
-export function resolveHandle(world: World, { params, res }: Call): void {
+export function resolveHandle(world: World, { params }: Call): Reply {
   const account = world.byHandle.get((params.get('handle') ?? '').toLowerCase());
-  if (account) sendJson(res, { did: account.did });
-  else sendError(res, 400, 'HandleNotFound', 'Unable to resolve handle');
+  return account ? json({ did: account.did }) : error(400, 'HandleNotFound', 'Unable to resolve handle');
 }
 
-function wellKnown(world: World, { req, res }: Call): void {
+function wellKnown(world: World, { req }: Call): Reply {
   const account = world.byHandle.get((req.headers.host ?? '').split(':')[0]!);
-  res.writeHead(account ? 200 : 404, { 'content-type': 'text/plain' });
-  res.end(account?.did ?? 'User not found');
+  return reply(account?.did ?? 'User not found', 'text/plain', account ? 200 : 404);
 }

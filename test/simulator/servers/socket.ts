@@ -42,6 +42,13 @@ export class Subscriber {
     }
   }
 
+  /** Pings, and sends no data any more. */
+  goSilent(): void {
+    this.silent = true;
+    const pings = setInterval(() => this.socket.ping(), 500);
+    this.socket.on('close', () => clearInterval(pings));
+  }
+
   /** Ends the connection with an error frame, as a host does. */
   refuse(error: string, message: string): void {
     this.socket.send(errorFrame(error, message));
@@ -62,8 +69,8 @@ export class SubscriptionServer {
   readonly feed: Feed;
   readonly manners: CursorManners;
   readonly subscribers = new Set<Subscriber>();
-  /** May say at a connection what the cursor's answer is, in the feed's place. */
-  onConnect: ((subscriber: Subscriber) => void) | undefined;
+  /** How many more connections are refused, and how. */
+  refusals = { times: 0, status: 502 };
   readonly #nsid: string;
   readonly #sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
 
@@ -76,6 +83,11 @@ export class SubscriptionServer {
   upgrade({ method, params, req }: Omit<Call, 'res'>, socket: Duplex, head: Buffer): void {
     if (method !== this.#nsid) {
       socket.end('HTTP/1.1 404 Not Found\r\n\r\n');
+      return;
+    }
+    if (this.refusals.times > 0) {
+      this.refusals.times--;
+      socket.end(`HTTP/1.1 ${this.refusals.status} Refused\r\nconnection: close\r\n\r\n`);
       return;
     }
     const text = params.get('cursor');
@@ -94,7 +106,6 @@ export class SubscriptionServer {
     const subscriber = new Subscriber(ws, feed, cursor, feed.newest);
     this.subscribers.add(subscriber);
     ws.on('close', () => this.subscribers.delete(subscriber));
-    this.onConnect?.(subscriber);
     if (cursor !== undefined && !this.#place(subscriber, cursor)) return;
     subscriber.pump();
   }

@@ -20,7 +20,13 @@ export class Account {
   readonly curve: Curve;
   host: Host;
   handle: string;
-  status: Status = 'active';
+  #status: Status = 'active';
+  /** Whether its repo could be fetched at some time. */
+  wasActive = true;
+  /** It does nothing of itself: for accounts with which a test has its own plans. */
+  quiet = false;
+  /** Its repo can't be read by anybody, and never could. */
+  poisoned = false;
   /** How often the signing key has changed. */
   rotations = 0;
   /** rev of the repo as it was when the network began. */
@@ -53,8 +59,17 @@ export class Account {
     this.handle = `u${fields.index}.test`;
   }
 
+  get status(): Status {
+    return this.#status;
+  }
+
+  set status(status: Status) {
+    this.#status = status;
+    if (status === 'active') this.wasActive = true;
+  }
+
   get active(): boolean {
-    return this.status === 'active';
+    return this.#status === 'active';
   }
 
   /** The key that signs the repo's commits and stands in the DID document. */

@@ -64,9 +64,9 @@ export class Accounts {
 
   /** To another host, with a new key and the same tree. */
   migrate(account: Account): void {
-    const { hosts } = this.#world;
+    const { hosts, options } = this.#world;
     const from = account.host;
-    const to = hosts[(from.index + 1) % hosts.length]!;
+    const to = hosts[(from.index + 1) % options.hosts]!;
     account.host = to;
     account.rotateKey();
     from.leave(account);

@@ -77,6 +77,10 @@ export class Counter {
     undecided.add(did);
   }
 
+  doubtAccount(did: string): void {
+    this.#counts.undecided.add(did);
+  }
+
   #react(kind: Kind, did: string, subject: string): void {
     const key = `${kind} ${subject}`;
     if (this.#seen.has(key)) return;

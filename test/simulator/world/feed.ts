@@ -58,6 +58,29 @@ export class Feed {
     this.#next = next;
   }
 
+  /** Forgets all but the newest `keep` events, and returns what is forgotten. */
+  forget(keep: number): Readonly<Entry>[] {
+    return this.#entries.splice(0, Math.max(0, this.#entries.length - keep));
+  }
+
+  /**
+   * Loses those of the newest `count` events that are about records, and
+   * returns them. With `renumber` the seqs behind them close up.
+   */
+  loseNewest(count: number, renumber: boolean): Readonly<Entry>[] {
+    const newest = this.#entries.splice(Math.max(0, this.#entries.length - count));
+    const lost = newest.filter(({ rev }) => rev !== undefined);
+    const kept = newest.filter(({ rev }) => rev === undefined);
+    if (renumber) {
+      this.#next -= lost.length;
+      kept.forEach((entry, i) => {
+        entry.seq = this.#next - kept.length + i;
+      });
+    }
+    this.#entries.push(...kept);
+    return lost;
+  }
+
   /** The first event above a seq. */
   after(seq: number): { seq: number; bytes: Buffer } | undefined {
     const entry = this.#entries[this.#indexAfter(seq)];

@@ -1,3 +1,4 @@
+import { madeUpDid } from '../protocol/did.ts';
 import type { Account, Status } from './account.ts';
 import { Feed } from './feed.ts';
 
@@ -7,6 +8,11 @@ export interface Listing {
   left: boolean;
 }
 
+/** A DID that a host lists though there is no such repo. */
+export interface Phantom {
+  phantom: string;
+}
+
 /** A PDS host: which accounts it has, and its own event stream. */
 export class Host {
   readonly index: number;
@@ -14,13 +20,18 @@ export class Host {
   readonly feed: Feed;
   /** Origin of its server; set when that listens. */
   url = '';
-  readonly listings: Listing[] = [];
+  readonly listings: (Listing | Phantom)[] = [];
   #byDid = new Map<string, Listing>();
 
   constructor(index: number, window: number) {
     this.index = index;
     this.name = `pds${index}`;
     this.feed = new Feed({ window, next: 1 });
+  }
+
+  /** Fills the host with DIDs that have no repo. */
+  haunt(count: number, seed: number): void {
+    for (let i = 0; i < count; i++) this.listings.push({ phantom: madeUpDid(`${seed} ${this.name} ${i}`) });
   }
 
   /** As `listHosts` of a relay has it. */

@@ -72,6 +72,19 @@ export class Life {
     this.#hidden.clear();
   }
 
+  /** A commit of an account that has something to say. */
+  touch(account: Account): void {
+    this.#world.tick(5);
+    const path = `app.bsky.feed.like/${this.#world.tid()}`;
+    const { uri, cid } = this.#subjects.draw(this.#random);
+    const json = {
+      $type: 'app.bsky.feed.like',
+      subject: { uri, cid },
+      createdAt: new Date(this.#world.now).toISOString(),
+    };
+    this.#emitter.commit(account, [{ action: 'create', path, json }]);
+  }
+
   #write(): number {
     const account = this.#writer();
     const world = this.#world;
@@ -86,7 +99,7 @@ export class Life {
     for (;;) {
       const n = accounts.length;
       const account = accounts[this.#random.chance(0.5) ? this.#random.popular(n) : this.#random.below(n)]!;
-      if (account.active) return account;
+      if (account.active && !account.quiet) return account;
     }
   }
 

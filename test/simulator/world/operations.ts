@@ -107,7 +107,7 @@ function edit(at: Desk): Change[] {
   for (let tries = 0; tries < 12; tries++) {
     const path = repo.draw(random);
     const field = path && NAMED[path.slice(0, path.indexOf('/'))];
-    if (!field) continue;
+    if (!field || at.world.odd.has(`at://${account.did}/${path}`)) continue;
     const { facets: _, ...json } = repo.json(path)!;
     return [{ action: 'update', path, json: { ...json, [field]: words(random, 2 + random.below(4)) } }];
   }

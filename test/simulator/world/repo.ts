@@ -12,6 +12,8 @@ import { PathBag } from './path-bag.ts';
 
 export type Change =
   | { action: 'create' | 'update'; path: string; json: Json }
+  /** A record as bytes, whatever they are. */
+  | { action: 'create' | 'update'; path: string; block: Buffer }
   | { action: 'delete'; path: string };
 
 /** A commit with all that a frame about it needs. */
@@ -98,7 +100,7 @@ export class Repo {
       this.tree = removeKey(this.tree, path);
       return { action, path, cid: null, ...prev };
     }
-    const block = encodeJson(change.json);
+    const block = 'block' in change ? change.block : encodeJson(change.json);
     const cid = cidOf(block);
     this.records.set(path, block);
     this.#bag?.add(path);

@@ -2,6 +2,7 @@ import type { Json } from '../protocol/cbor.ts';
 import { cidOf, cidText } from '../protocol/cid.ts';
 import type { Account, Status } from './account.ts';
 import { Counter, type TrueCounts } from './counts.ts';
+import type { Labeler, UnsignedLabel } from './labeler.ts';
 import { jsonOf } from './repo.ts';
 import type { World } from './world.ts';
 
@@ -40,10 +41,10 @@ export function isKept(path: string): boolean {
 
 const KEPT = new Set(['chat.bsky.actor.declaration', 'com.germnetwork.declaration']);
 
-/** Decides `rows` of an account and which of its records no table takes. */
+/** Decides which rows of an account there have to be. */
 export interface TruthRules {
   rowsOf(account: Account): Rows;
-  isRefused(account: Account, path: string): boolean;
+  labelers: readonly Labeler[];
 }
 
 /** What the tables have to say when everything has arrived. Computed from the repos, at the moment of the call. */
@@ -73,10 +74,21 @@ export class Truth {
   *recordsOf(account: Account): Generator<TrueRecord> {
     const { did, rev, repo } = account;
     for (const path of [...repo.records.keys()].sort()) {
-      if (!isKept(path) || this.#rules.isRefused(account, path)) continue;
+      const fate = this.#world.odd.get(`at://${did}/${path}`);
+      if (!isKept(path) || (fate !== undefined && fate !== 'kept')) continue;
       const block = repo.records.get(path)!;
       yield { uri: `at://${did}/${path}`, cid: cidText(cidOf(block)), did, rev, json: jsonOf(block) };
     }
+  }
+
+  /** URIs of odd records of which a row may be there or not. */
+  tolerated(): Set<string> {
+    return new Set([...this.#world.odd].filter(([, fate]) => fate === 'either').map(([uri]) => uri));
+  }
+
+  /** The newest statement of every labeler about each subject and value; negated ones included. */
+  labels(): UnsignedLabel[] {
+    return this.#rules.labelers.flatMap(({ held }) => [...held.values()]);
   }
 
   /** Counts over the rows that have to be there. */
@@ -85,6 +97,7 @@ export class Truth {
     for (const record of this.records()) counter.add(record);
     for (const record of this.records('some')) counter.doubt(record);
     for (const post of this.#world.ungated) counter.gate(post);
+    for (const uri of this.tolerated()) counter.doubtAccount(uri.split('/')[2]!);
     return counter.result;
   }
 }

@@ -1,5 +1,6 @@
 import { Catalog, type CatalogOptions, EPOCH, SPAN } from '../content/catalog.ts';
 import { Random } from '../content/random.ts';
+import type { Fate } from '../faults/records.ts';
 import { cidOf, cidText } from '../protocol/cid.ts';
 import { tidOf } from '../protocol/tid.ts';
 import { Account, RepoCache, type Status } from './account.ts';
@@ -13,6 +14,10 @@ export interface WorldOptions extends CatalogOptions {
   inactive: number;
   /** Share of accounts that no relay lists. */
   unlisted: number;
+  /** Hosts that list DIDs without a repo, and how many each. */
+  phantomHosts: number;
+  phantomsPerHost: number;
+  labelers: number;
   /** Share of accounts whose key is on P-256. */
   p256: number;
   /** Events that a host or relay can replay. */
@@ -38,6 +43,8 @@ export class World {
   readonly relays: Feed[];
   readonly byDid = new Map<string, Account>();
   readonly byHandle = new Map<string, Account>();
+  /** What becomes of the odd records, by URI. */
+  readonly odd = new Map<string, Fate>();
   /** Posts that had a thread gate, which is gone. */
   readonly ungated = new Set<string>();
   #micros: number;
@@ -47,7 +54,11 @@ export class World {
     this.options = options;
     this.catalog = new Catalog(options);
     this.#micros = LIVE_MS * 1000;
-    this.hosts = Array.from({ length: options.hosts }, (_, i) => new Host(i, options.window));
+    this.hosts = Array.from(
+      { length: options.hosts + options.phantomHosts },
+      (_, i) => new Host(i, options.window),
+    );
+    for (const host of this.hosts.slice(options.hosts)) host.haunt(options.phantomsPerHost, options.seed);
     this.relays = Array.from(
       { length: options.relays },
       (_, i) => new Feed({ window: options.window, next: 1 + i * 1_000_000 }),
@@ -97,10 +108,12 @@ export class World {
     const account = this.#add(index, random, tidOf((EPOCH + SPAN) * 1000 + index * 1000, 0), false);
     if (!random.chance(this.options.inactive)) return;
     account.status = random.pick<Status>(['deactivated', 'takendown', 'suspended']);
+    account.wasActive = false;
   }
 
   #add(index: number, random: Random, baseRev: string, isNew: boolean): Account {
-    const host = this.hosts[index < this.hosts.length ? index : random.popular(this.hosts.length)]!;
+    const { hosts } = this.options;
+    const host = this.hosts[index < hosts ? index : random.popular(hosts)]!;
     const curve = random.chance(this.options.p256) ? 'p256' : 'k256';
     const { catalog } = this;
     const account = new Account({ catalog, cache: this.#cache, index, host, curve, baseRev, isNew });
