@@ -5,6 +5,8 @@ import { join } from 'node:path';
 
 const FIRST_SLAB = 64 * 1024;
 const LARGEST_SLAB = 4 * 1024 * 1024;
+/** How far is read ahead in the file. */
+const WINDOW = 128 * 1024;
 
 interface Slab {
   bytes: Buffer;
@@ -24,6 +26,10 @@ export class BlockStore {
   #written = 0;
   #last: Slab;
   #disposed = false;
+  /** What was read from the file last. */
+  #window = Buffer.alloc(0);
+  #windowBase = 0;
+  #windowLength = 0;
 
   constructor() {
     this.#last = { bytes: Buffer.allocUnsafeSlow(FIRST_SLAB), base: 0, filled: 0 };
@@ -92,29 +98,55 @@ export class BlockStore {
   }
 
   /**
-   * Finds the range where it lies: returns the buffer that holds it and leaves
-   * its offset there in `offset`. From memory a view without a copy; from the
-   * file into `scratch` where it is large enough, else into a new buffer.
+   * Finds the range where it lies: returns a buffer that holds it and leaves
+   * its offset there in `offset`. The buffer is only good until the next
+   * `read`, and not to be written to; with `own` it is the caller's for good
+   * where it comes from the file.
    */
-  read(position: number, length: number, scratch?: Buffer): Buffer {
+  read(position: number, length: number, own = false): Buffer {
     if (this.#disposed) throw new Error('the repo snapshot was disposed of');
-    if (this.#file === undefined || position >= this.#written) {
-      const slab = this.#slabOf(position);
-      this.offset = position - slab.base;
-      return slab.bytes;
-    }
-    this.offset = 0;
-    const into = scratch !== undefined && scratch.length >= length ? scratch : Buffer.allocUnsafe(length);
-    for (let done = 0; done < length; ) {
-      const count = readSync(this.#file.fd, into, done, length - done, position + done);
-      if (count === 0) throw new Error('the spool file is shorter than what was written to it');
-      done += count;
-    }
-    return into;
+    if (this.#file !== undefined) return this.#readFile(position, length, own);
+    const slab = this.#slabOf(position);
+    this.offset = position - slab.base;
+    return slab.bytes;
   }
 
   /** Where in the buffer of the last `read` the range begins. */
   offset = 0;
+
+  #readFile(position: number, length: number, own: boolean): Buffer {
+    if (own) {
+      const bytes = Buffer.allocUnsafeSlow(length);
+      this.#readFully(bytes, position, length);
+      this.offset = 0;
+      return bytes;
+    }
+    const begin = this.#windowBase;
+    const inside = position >= begin && position + length <= begin + this.#windowLength;
+    if (!inside) this.#moveWindow(position, length);
+    this.offset = position - this.#windowBase;
+    return this.#window;
+  }
+
+  /** Reads ahead where reads come in order of position, else no more than what is asked for. */
+  #moveWindow(position: number, length: number): void {
+    const ahead = position - (this.#windowBase + this.#windowLength);
+    const isOrdered = ahead >= 0 && ahead < WINDOW;
+    const wanted = isOrdered ? Math.min(Math.max(length, WINDOW), this.#written - position) : length;
+    if (this.#window.length < wanted) this.#window = Buffer.allocUnsafeSlow(Math.max(wanted, WINDOW));
+    this.#windowLength = 0;
+    this.#readFully(this.#window, position, wanted);
+    this.#windowBase = position;
+    this.#windowLength = wanted;
+  }
+
+  #readFully(into: Buffer, position: number, length: number): void {
+    for (let done = 0; done < length; ) {
+      const count = readSync(this.#file!.fd, into, done, length - done, position + done);
+      if (count === 0) throw new Error('the spool file is shorter than what was written to it');
+      done += count;
+    }
+  }
 
   #slabOf(position: number): Slab {
     const last = this.#cached;
@@ -135,6 +167,7 @@ export class BlockStore {
   async dispose(): Promise<void> {
     this.#disposed = true;
     this.#slabs = [];
+    this.#window = Buffer.alloc(0);
     const file = this.#file;
     this.#file = undefined;
     await file?.close();

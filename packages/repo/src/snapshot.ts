@@ -214,11 +214,11 @@ export class RepoRecord {
     return this.#source.index.length(this.#block);
   }
 
-  /** The record's CBOR: a view not to be written to. */
+  /** The record's CBOR, not to be written to. */
   bytes(): Buffer {
     const { index, store } = this.#source;
     const length = index.length(this.#block);
-    const buffer = store.read(index.position(this.#block), length);
+    const buffer = store.read(index.position(this.#block), length, true);
     return buffer.subarray(store.offset, store.offset + length);
   }
 

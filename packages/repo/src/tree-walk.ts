@@ -16,8 +16,6 @@ class Level {
   layer = 0;
   /** Next entry; −1 before the left subtree. */
   next = -1;
-  /** Holds the node's bytes where they come from a file. */
-  scratch: Buffer | undefined;
 }
 
 /** What a walk meets, in order. */
@@ -142,9 +140,8 @@ export class TreeWalk {
     this.#visited[block >> 3]! |= bit;
     const level = this.#levels[this.#depth] ?? this.#addLevel();
     const length = this.#index.length(block);
-    const read = this.#store.read(this.#index.position(block), length, level.scratch);
-    if (this.#store.spooled) level.scratch = read;
-    level.node.read(read, this.#store.offset, length);
+    const bytes = this.#store.read(this.#index.position(block), length, true);
+    level.node.read(bytes, this.#store.offset, length);
     level.layer = layer;
     level.next = -1;
     this.#depth++;

@@ -1,8 +1,12 @@
 import { tmpdir } from 'node:os';
+import { MemoryBlockstore, MST } from '@atproto/repo';
+import fc from 'fast-check';
 import type { CID } from 'multiformats/cid';
 import { describe, expect, test } from 'vitest';
+import { mutated } from '../testing/arbitraries.ts';
 import {
   type Block,
+  blockOf,
   carOf,
   type Entry,
   keysAtLayer,
@@ -37,6 +41,13 @@ function flat(keys: string[], change: (entries: Entry[]) => Entry[] = (e) => e) 
     const value = record(blocks);
     return putNode(blocks, null, change(keys.map((key) => ({ key, value }))));
   });
+}
+
+/** Root of the tree that the reference library makes of these paths, all with one record. */
+async function referenceRoot(paths: string[], value: CID): Promise<string> {
+  let tree = await MST.create(new MemoryBlockstore());
+  for (const path of paths) tree = await tree.add(path, value as never);
+  return (await tree.getPointer()).toString();
 }
 
 const low = keysAtLayer(0, 60);
@@ -221,6 +232,39 @@ describe('a tree', () => {
   ])('may have a key %j', async (key) => {
     expect(layer(key)).toBeGreaterThanOrEqual(0);
     expect(await flat([key])).toEqual([key]);
+  });
+
+  test('whose node was changed is refused, or is the tree that the reference builds of the same records', async () => {
+    const blocks: Block[] = [];
+    const value = record(blocks);
+    const child = putNode(
+      blocks,
+      null,
+      low.slice(0, 4).map((key) => ({ key, value })),
+    );
+    const parent = high.find((key) => key > low[3]!)!;
+    const root = putNode(blocks, child, [{ key: parent, value }]);
+    const bytesOf = (cid: CID) => blocks.find((block) => block.cid.equals(cid))!.bytes;
+    const changed = fc.oneof(
+      mutated(bytesOf(root)).map((bytes) => ({ root: bytes, child: bytesOf(child) })),
+      mutated(bytesOf(child)).map((bytes) => ({ root: bytesOf(root), child: bytes })),
+    );
+    await fc.assert(
+      fc.asyncProperty(changed, async (nodes) => {
+        const [below, above] = [blockOf(nodes.child), Buffer.from(nodes.root)];
+        // The parent's link follows the child, so that the hashes never tell.
+        const at = above.indexOf(Buffer.from(child.multihash.digest));
+        if (at >= 0) Buffer.from(below.cid.multihash.digest).copy(above, at);
+        const tree = blockOf(above);
+        const paths = await read((b) => {
+          b.push(...blocks, below, tree);
+          return tree.cid;
+        });
+        if (typeof paths === 'string') return;
+        expect(await referenceRoot(paths, value)).toBe(tree.cid.toString());
+      }),
+      { numRuns: 1000 },
+    );
   });
 
   test('may hold the same record at several paths, and a record that is no good', async () => {
