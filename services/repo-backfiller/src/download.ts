@@ -1,4 +1,5 @@
 import type { IdentityResolver, RepoIdentity } from '@headwater/identity';
+import { TransientError } from '@headwater/ops';
 import { openRepo, RepoError, type RepoSnapshot } from '@headwater/repo';
 import { getRepoStream, type XrpcClient } from '@headwater/xrpc';
 
@@ -35,7 +36,12 @@ export async function download(options: Download): Promise<RepoSnapshot> {
   const pace = { maxBytes, minBytesPerSecond, graceMs, deadlineMs };
   const { body } = await getRepoStream(client, pds, did, { ...pace, signal });
   const { tmpFolder: tmpDir } = limits;
-  const snapshot = await openRepo(body, { did, maxBytes, spoolAboveBytes: memoryBytes, tmpDir, signal });
+  const open = { did, maxBytes, spoolAboveBytes: memoryBytes, tmpDir, signal };
+  const snapshot = await openRepo(body, open).catch((error) => {
+    throw isDisk(error)
+      ? new TransientError(`the temporary folder: ${error.message}`, { cause: error })
+      : error;
+  });
   try {
     if (!isSigned(snapshot, identity.signingKey)) await verifyAfresh(snapshot, options);
     return snapshot;
@@ -60,4 +66,9 @@ function isSigned(snapshot: RepoSnapshot, key: string): boolean {
     if (error instanceof RepoError && error.reason === 'bad-key') return false;
     throw error;
   }
+}
+
+/** Full, read-only or broken: our disk, not the repo. Errors of connections are XrpcErrors here. */
+function isDisk(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && typeof (error as NodeJS.ErrnoException).errno === 'number';
 }

@@ -1,7 +1,11 @@
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Secp256k1Keypair } from '@atproto/crypto';
-import { databasePool, type Pool } from '@headwater/database';
+import { databasePool, migrate, type Pool } from '@headwater/database';
+import { sleep } from '@headwater/ops';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { startRedis, type TestRedis, useDatabase } from '../../../test/support/index.ts';
+import { createDatabase, startRedis, type TestRedis, useDatabase } from '../../../test/support/index.ts';
 import { until } from '../../../test/support/wait.ts';
 import { FakeNetwork, likes, sendCar, sendError, sendJson } from './testing/fake-network.ts';
 import { Harness, type HarnessOptions } from './testing/harness.ts';
@@ -284,15 +288,72 @@ describe('hosts in trouble', () => {
   });
 });
 
+describe('our own infrastructure', () => {
+  it('a database without tables is waited for, and costs no repo a try', async () => {
+    await using empty = await createDatabase('template0');
+    const account = await network.account(await network.host());
+    await using harness = await start({ databaseUrl: empty.url });
+    await harness.add({ did: account.did });
+    await until('it says so', async () => (await harness.ready()).migrations !== true, 10_000);
+    expect(await harness.redis.xlen('repo_backfill')).toBe(1);
+    await migrate(empty.url);
+    await harness.idle();
+    expect((await harness.sentOf(account.did)).length).toBe(4);
+    expect(await harness.count('backfiller_failures_total')).toBe(0);
+    expect(await harness.ready()).toEqual({ redis: true, postgresql: true, migrations: true });
+    await harness.stop();
+  });
+
+  it('connections to PostgreSQL that are cut, and a temporary folder that is gone, cost no repo a try', async () => {
+    const host = await network.host();
+    const accounts = [
+      await network.account(host, 1500),
+      await network.account(host),
+      await network.account(host),
+    ];
+    const folder = await mkdtemp(join(tmpdir(), 'headwater-spool-'));
+    const env = {
+      BACKFILLER_MAX_ATTEMPTS: '1',
+      BACKFILLER_SPOOL_ABOVE_BYTES: '64k',
+      BACKFILLER_TMP_DIR: folder,
+    };
+    await using harness = await start({ env });
+    await until('it runs', () => harness.ready().catch(() => undefined), 10_000);
+    await rm(folder, { recursive: true });
+    await harness.add({ did: accounts[0]!.did });
+    await until('it was asked for', () => host.requests.length > 0, 10_000);
+    const cut = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+      WHERE application_name = 'headwater repo-backfiller' AND datname = current_database()`;
+    await harness.add(...accounts.slice(1).map(({ did }) => ({ did })));
+    for (let i = 0; i < 5; i++) {
+      await pool.query(cut);
+      await sleep(20);
+    }
+    await mkdir(folder);
+    await harness.idle();
+    expect(await harness.dead()).toEqual({});
+    expect(await harness.count('backfiller_failures_total')).toBe(0);
+    expect((await harness.output()).flat().length).toBe(1501 + 4 + 4);
+    expect(await readdir(folder)).toEqual([]);
+    await rm(folder, { recursive: true });
+  });
+});
+
 it('entries that are no jobs go to the dead letters at once; the others go on', async () => {
   const account = await network.account(await network.host());
   await using harness = await start();
   await harness.redis.xadd('repo_backfill', '*', 'repo', '{"did":');
   await harness.redis.xadd('repo_backfill', '*', 'repo', '{"did":"nobody"}');
+  await harness.redis.xadd('repo_backfill', '*', 'repo', JSON.stringify({ did: 'did:plc:a\0b' }));
   await harness.redis.xadd('repo_backfill', '*', 'something', 'else');
   await harness.add({ did: account.did });
   await harness.idle();
-  expect(Object.values(await harness.dead()).sort()).toEqual(['bad-field', 'no-field', 'not-json']);
+  expect(Object.values(await harness.dead()).sort()).toEqual([
+    'bad-field',
+    'bad-field',
+    'no-field',
+    'not-json',
+  ]);
   expect((await harness.sentOf(account.did)).length).toBe(4);
 });
 

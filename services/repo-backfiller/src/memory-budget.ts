@@ -18,7 +18,7 @@ export class MemoryBudget {
 
   /** A share: up to how many bytes a CAR may be kept in memory. Give it back by disposing of it. */
   take(): Disposable & { bytes: number } {
-    const bytes = Math.max(LEAST, Math.min(this.#most, Math.floor(this.#free / 2)));
+    const bytes = Math.min(this.#most, Math.max(LEAST, Math.floor(this.#free / 2)));
     this.#free -= bytes;
     let given = false;
     return {

@@ -1,10 +1,9 @@
 import { hostname } from 'node:os';
-import { databasePool, type Pool } from '@headwater/database/pool';
-import { collectionFilter, decodeRepoJob, type RepoJob } from '@headwater/events';
+import { databasePool } from '@headwater/database/pool';
+import { collectionFilter, type RepoJob } from '@headwater/events';
 import { createIdentity } from '@headwater/identity';
-import { type Context, type Logger, type Metrics, sleep, startOpsServer, supervise } from '@headwater/ops';
+import { type Context, type Logger, type Metrics, startOpsServer, supervise } from '@headwater/ops';
 import {
-  checkRedis,
   connect,
   consume,
   keysOf,
@@ -16,9 +15,11 @@ import {
 } from '@headwater/streams';
 import { XrpcClient } from '@headwater/xrpc';
 import type { FetchContext } from './fetch-repo.ts';
+import { decodeJob } from './job.ts';
 import { HostLanes } from './lanes/host-lanes.ts';
 import { MemoryBudget } from './memory-budget.ts';
 import { BackfillerMetrics } from './metrics.ts';
+import { isFatal, type Migrated, ready, untilMigrated } from './ready.ts';
 import { Slots } from './slots.ts';
 import { RepoStore } from './store.ts';
 import { cleanTmpFolder } from './tmp-folder.ts';
@@ -36,16 +37,14 @@ export interface Tuning {
   claimIdleMs?: number;
   /** How long entries are put off without the PLC directory. */
   directoryLaterMs?: number;
-  /** Events in one entry. */
-  partEvents?: number;
+  /** Hears of the port of /metrics and /readyz. */
+  onListening?: (port: number) => void;
 }
 
 /** Entries of the output stream: as large as costs least in Redis, small enough for a batch of the indexer. */
 const PART = { events: 200, chars: 256 * 1024, sendChars: 1024 * 1024 };
 /** Who reads the output stream. */
 const OUTPUT_GROUP = 'firehose_group';
-/** Longest wait of a dependency's answer before /readyz says so, in ms. */
-const READY_MS = 2_000;
 /** Nothing can be fetched without the PLC directory. */
 const DIRECTORY_LATER_MS = 15_000;
 /** What is left of the drain for handing entries back. */
@@ -64,14 +63,16 @@ export async function runBackfiller(
     applicationName: 'headwater repo-backfiller',
   });
   const store = new RepoStore(pool);
+  const migrated: Migrated = { yet: false };
   try {
-    await using _ops = await startOpsServer({
+    await using ops = await startOpsServer({
       port: settings.metricsPort,
       host: settings.metricsHost,
       metrics,
       log,
-      ready: () => ready(redis, pool),
+      ready: () => ready(redis, pool, migrated),
     });
+    tuning.onListening?.(ops.port);
     await using client = new XrpcClient({
       contact: settings.contact,
       allowPrivateAddresses: settings.allowPrivateAddresses,
@@ -85,8 +86,11 @@ export async function runBackfiller(
     ]);
     const streams = streamMetrics(metrics);
     const context = await contextOf({ settings, redis, store, client, lanes, log, metrics, streams, tuning });
-    const task = (until: AbortSignal) => pull({ settings, redis, context, log, streams, tuning }, until);
-    await supervise('repos', task, { signal, log, metrics });
+    const task = async (until: AbortSignal) => {
+      await untilMigrated(pool, settings.databaseSchema, migrated, { signal: until, log });
+      await pull({ settings, redis, context, log, streams, tuning }, until);
+    };
+    await supervise('repos', task, { signal, log, metrics, isFatal });
   } finally {
     await pool.end();
     redis.disconnect();
@@ -137,7 +141,7 @@ async function contextOf(parts: Parts): Promise<FetchContext> {
     metrics: new BackfillerMetrics(metrics),
     log,
     wanted: collectionFilter(settings.collections),
-    limits: { ...PART, events: tuning.partEvents ?? PART.events },
+    limits: PART,
     download: { maxRepoBytes, minBytesPerSecond, graceMs: tuning.graceMs ?? 10_000, deadlineMs, tmpFolder },
     force: settings.force,
   };
@@ -166,7 +170,7 @@ async function pull({ settings, redis, context, log, streams, tuning }: Pull, si
     stream: [urgent, stream],
     group: settings.consumerGroup,
     consumer: settings.consumerName ?? `${hostname()}-${process.pid}`,
-    decode: decodeRepoJob,
+    decode: decodeJob,
     write: ([entry], hard) => worker.take(entry!, hard),
     concurrency: places,
     maxAttempts,
@@ -177,24 +181,4 @@ async function pull({ settings, redis, context, log, streams, tuning }: Pull, si
     log,
     metrics: streams,
   });
-}
-
-async function ready(redis: Redis, pool: Pool): Promise<Record<string, true | string>> {
-  const [redisReady, databaseReady] = await Promise.all([
-    said(checkRedis(redis, READY_MS)),
-    said(Promise.race([pool.query('SELECT 1'), late(READY_MS)])),
-  ]);
-  return { redis: redisReady, postgresql: databaseReady };
-}
-
-async function said(check: Promise<unknown>): Promise<true | string> {
-  return check.then(
-    () => true as const,
-    (error: Error) => error.message,
-  );
-}
-
-async function late(ms: number): Promise<never> {
-  await sleep(ms);
-  throw new Error(`no answer within ${ms} ms`);
 }

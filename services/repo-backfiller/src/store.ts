@@ -7,6 +7,7 @@ import {
   repoRows,
 } from '@headwater/database/fetches';
 import type { Pool } from '@headwater/database/pool';
+import { TransientError } from '@headwater/ops';
 import { Batcher } from './batcher.ts';
 import type { Row } from './compare.ts';
 
@@ -20,14 +21,18 @@ const statusOf: Record<string, string> = {
   RepoDeactivated: 'deactivated',
 };
 
-/** What the backfiller asks of PostgreSQL. All errors of its infrastructure are TransientErrors. */
+/**
+ * What the backfiller asks of PostgreSQL. Jobs are checked before, so whatever
+ * fails here is not a repo's fault: every error is a TransientError, and no
+ * repo goes to the dead letters because a table is missing or a disk is full.
+ */
 export class RepoStore {
   readonly #pool: Pool;
   readonly #known: Batcher<string, KnownRev>;
 
   constructor(pool: Pool) {
     this.#pool = pool;
-    this.#known = new Batcher((dids) => knownRevs(pool, dids), ASKED_AT_ONCE);
+    this.#known = new Batcher((dids) => ours(knownRevs(pool, dids)), ASKED_AT_ONCE);
   }
 
   /** What is stored of a repo; questions of many workers go together. */
@@ -37,34 +42,52 @@ export class RepoStore {
 
   /** Raises the floor before the comparison; says whether there is anything to do at all. */
   begin(start: { did: string; rev: string; fetch: string; force: boolean }) {
-    return beginFetch(this.#pool, start);
+    return ours(beginFetch(this.#pool, start));
   }
 
   /** Rows of a repo in the order of their paths' bytes. */
-  rows(did: string): AsyncIterable<Row> {
-    return repoRows(this.#pool, did);
+  async *rows(did: string): AsyncGenerator<Row> {
+    try {
+      yield* repoRows(this.#pool, did);
+    } catch (error) {
+      throw asOurs(error);
+    }
   }
 
   /** All parts are in the stream. */
   async sent(did: string, fetch: string): Promise<void> {
-    await markSent(this.#pool, did, fetch);
+    await ours(markSent(this.#pool, did, fetch));
   }
 
   /** A terminal answer, or an identity without a repo. */
   async unavailable(did: string, reason: string): Promise<void> {
     const status = Object.hasOwn(statusOf, reason) ? statusOf[reason]! : undefined;
     const account = status === undefined ? undefined : { active: false, status, time: Date.now() };
-    await markRepoState(this.#pool, { did, state: 'unavailable', reason, ...(account && { account }) });
+    const mark = { did, state: 'unavailable' as const, reason };
+    await ours(markRepoState(this.#pool, { ...mark, ...(account && { account }) }));
   }
 
   /** A host lists the account as inactive. `time`: when it said so, in ms. */
   async inactive(did: string, status: string, time: number): Promise<void> {
     const account = { active: false, status, time };
-    await markRepoState(this.#pool, { did, state: 'unavailable', reason: status, account });
+    await ours(markRepoState(this.#pool, { did, state: 'unavailable', reason: status, account }));
   }
 
   /** Every try failed; the entry goes to the dead letters. */
   async failed(did: string, reason: string): Promise<void> {
-    await markRepoState(this.#pool, { did, state: 'failed', reason });
+    await ours(markRepoState(this.#pool, { did, state: 'failed', reason }));
   }
+}
+
+async function ours<T>(question: Promise<T>): Promise<T> {
+  try {
+    return await question;
+  } catch (error) {
+    throw asOurs(error);
+  }
+}
+
+function asOurs(error: unknown): TransientError {
+  if (error instanceof TransientError) return error;
+  return new TransientError(`PostgreSQL: ${(error as Error).message}`, { cause: error });
 }

@@ -19,6 +19,7 @@ export class Harness implements AsyncDisposable {
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
   readonly #options: HarnessOptions;
+  #port = 0;
 
   constructor(options: HarnessOptions) {
     this.#options = options;
@@ -55,6 +56,9 @@ export class Harness implements AsyncDisposable {
       graceMs: 300,
       baseParkMs: 50,
       maxParkMs: 200,
+      onListening: (port) => {
+        this.#port = port;
+      },
       ...this.#options.tuning,
     });
     return this;
@@ -116,6 +120,12 @@ export class Harness implements AsyncDisposable {
     const metric = await this.metrics.registry.getSingleMetric(`headwater_${name}`)?.get();
     const values = metric?.values.filter((v) => Object.entries(labels).every(([k, x]) => v.labels[k] === x));
     return values?.reduce((sum, v) => sum + v.value, 0) ?? 0;
+  }
+
+  /** What /readyz says of each dependency. */
+  async ready(): Promise<Record<string, true | string>> {
+    const response = await fetch(`http://127.0.0.1:${this.#port}/readyz`);
+    return ((await response.json()) as { parts: Record<string, true | string> }).parts;
   }
 
   async stop(): Promise<void> {
