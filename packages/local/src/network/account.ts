@@ -69,7 +69,9 @@ export class Account {
         validate: false,
         writes: writes.slice(i, i + WRITES_A_CALL).map(toApi),
       });
-      for (const result of data.results ?? []) if ('uri' in result) refs.push(result as unknown as RecordRef);
+      for (const result of data.results ?? []) {
+        if ('uri' in result) refs.push({ uri: result.uri, cid: result.cid });
+      }
     }
     return refs;
   }
