@@ -8,6 +8,8 @@ const LINK_HEAD = Buffer.from('d82a58250001711220', 'hex');
 const DIGEST = 32;
 const NULL = 0xf6;
 const FIELDS = 5;
+/** Bytes of the shortest entry. */
+const LEAST_ENTRY = 52;
 
 /**
  * A node of the tree (MST, repository specification), read into flat arrays:
@@ -50,6 +52,7 @@ export class TreeNode {
     this.#expectKey(0x65);
     if (cursor.readHead() !== MAJOR.list) malformed();
     const count = cursor.argument;
+    if (count > (cursor.end - cursor.at) / LEAST_ENTRY) malformed();
     this.count = count;
     if (count * FIELDS > this.#fields.length) this.#fields = new Int32Array(count * FIELDS * 2);
     for (let i = 0; i < count; i++) this.#readEntry(cursor, i * FIELDS);
