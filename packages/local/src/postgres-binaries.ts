@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { chmod, chown, cp, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { OPEN_FOLDER, openFolderFor } from './open-folder.ts';
 
 export class PostgresError extends Error {
   override name = 'PostgresError';
@@ -20,9 +21,6 @@ export interface RunAs {
   own(path: string): Promise<void>;
 }
 
-/** Folders for root only (a clone in /root): what PostgreSQL needs goes here instead. */
-const OPEN_FOLDER = '/var/lib/headwater';
-
 /**
  * Decides who runs PostgreSQL on the cluster in `folder`, which exists.
  * A cluster stays with its owner, also when a better user turns up later.
@@ -30,8 +28,7 @@ const OPEN_FOLDER = '/var/lib/headwater';
 export async function identityFor(folder: string): Promise<RunAs> {
   if (process.getuid?.() !== 0) return { folder, own: async () => {} };
   const wanted = (await ownerOf(join(folder, 'data'))) ?? (await unprivilegedUser());
-  const open = mayEnter(folder, wanted) ? folder : join(OPEN_FOLDER, fingerprint(folder));
-  await mkdir(open, { recursive: true });
+  const open = mayEnter(folder, wanted) ? folder : await openFolderFor(folder);
   const { uid, gid } = (await ownerOf(join(open, 'data'))) ?? wanted;
   await chown(open, uid, gid);
   return { uid, gid, folder: open, own: (path) => chown(path, uid, gid) };

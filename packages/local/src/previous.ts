@@ -15,12 +15,17 @@ const WAIT_MS = 30_000;
  */
 export async function waitForPrevious(pidFile: string, program: string): Promise<void> {
   const end = Date.now() + WAIT_MS;
-  while (isRunning(pidOf(pidFile), program)) {
+  while (isServed(pidFile, program)) {
     if (Date.now() > end)
       throw new ProcessError(`another ${program} still runs on the same data (${pidFile})`, program, '');
     await sleep(100);
   }
   rmSync(pidFile, { force: true });
+}
+
+/** Whether the process that a pid file names is alive and runs `program`. */
+export function isServed(pidFile: string, program: string): boolean {
+  return isRunning(pidOf(pidFile), program);
 }
 
 function pidOf(file: string): number | undefined {

@@ -1,4 +1,3 @@
-import type postgres from 'postgres';
 import { type CollectionCount, isEqual } from './compare.ts';
 import { type Display, number, table } from './display.ts';
 import type { Pipeline } from './pipeline.ts';
@@ -16,17 +15,18 @@ const TABLES: Record<string, string> = {
   'app.bsky.graph.listitem': 'list_item',
 };
 
-/** Prints repos and records by collection, PDS against PostgreSQL. Returns whether all is equal. */
+/** Prints the repos of `dids` and their records by collection, PDS against PostgreSQL. Returns whether all is equal. */
 export async function showComparison(
   pipeline: Pipeline,
   repos: { pds: number; postgres: number },
   counts: CollectionCount[],
+  dids: string[],
 ): Promise<boolean> {
   const { display } = pipeline.options;
   const rows: (string | number)[][] = [['', 'PDS', 'PostgreSQL', 'own table', '']];
   rows.push(['repos', repos.pds, repos.postgres, '', repos.pds === repos.postgres ? 'equal' : 'differs']);
   for (const count of counts) {
-    const own = await rowsOfOwnTable(pipeline.sql, pipeline.schema, count.collection);
+    const own = await rowsOfOwnTable(pipeline, count.collection, dids);
     rows.push([count.collection, count.pds, count.postgres, own, verdict(count)]);
   }
   const sum = (pick: (count: CollectionCount) => number) =>
@@ -50,15 +50,16 @@ function verdict(count: CollectionCount): string {
 
 /** Rows of the collection's own table; further likes, reposts, follows of the same subject are kept apart. */
 async function rowsOfOwnTable(
-  sql: postgres.Sql,
-  schema: string,
+  { sql, schema }: Pipeline,
   collection: string,
+  dids: string[],
 ): Promise<string | number> {
   const name = TABLES[collection];
   if (name === undefined) return '';
   const [row] = await sql<{ count: number; twice: number }[]>`
-    SELECT (SELECT count(*)::int FROM ${sql(schema)}.${sql(name)}) AS count,
-      (SELECT count(*)::int FROM ${sql(schema)}.duplicate_record WHERE uri LIKE ${`at://%/${collection}/%`}) AS twice`;
+    SELECT (SELECT count(*)::int FROM ${sql(schema)}.${sql(name)} WHERE creator = ANY(${dids})) AS count,
+      (SELECT count(*)::int FROM ${sql(schema)}.duplicate_record
+       WHERE split_part(uri, '/', 3) = ANY(${dids}) AND split_part(uri, '/', 4) = ${collection}) AS twice`;
   return row!.twice === 0 ? row!.count : `${number(row!.count)} + ${row!.twice} twice`;
 }
 

@@ -37,14 +37,10 @@ export async function runOnRelay(pipeline: Pipeline, options: Options, signal: A
   display.line();
   display.line(`${number(reposIn(state, 'complete'))} repos complete. Some of them compared with their PDS:`);
   const patterns = options.collections.length > 0 ? options.collections : DEFAULT_COLLECTIONS;
-  const counts = await comparison(
-    pipeline,
-    await sample(pipeline, options.dids),
-    collectionFilter(patterns),
-    signal,
-  );
-  const compared = counts.repos;
-  const equal = await showComparison(pipeline, { pds: compared, postgres: compared }, counts.counts);
+  const dids = await sample(pipeline, options.dids);
+  const { compared, counts } = await comparison(pipeline, dids, collectionFilter(patterns), signal);
+  const repos = { pds: compared.length, postgres: compared.length };
+  const equal = await showComparison(pipeline, repos, counts, compared);
   if (!equal) {
     display.line(
       'A record that its lexicon refuses is missing on purpose; one written this second may be on its way.',
@@ -92,9 +88,9 @@ async function comparison(
   dids: string[],
   wanted: (collection: string) => boolean,
   signal: AbortSignal,
-): Promise<{ repos: number; counts: CollectionCount[] }> {
+): Promise<{ compared: string[]; counts: CollectionCount[] }> {
   const total = new Map<string, CollectionCount>();
-  let repos = 0;
+  const compared: string[] = [];
   for (const did of dids) {
     signal.throwIfAborted();
     const source = await pdsOf(did).catch(() => undefined);
@@ -105,10 +101,10 @@ async function comparison(
       counts = await compareRepos(pipeline.sql, pipeline.schema, [source], wanted).catch(() => undefined);
     }
     if (counts === undefined) continue;
-    repos++;
+    compared.push(did);
     for (const count of counts) add(total, count);
   }
-  return { repos, counts: [...total.values()].sort((a, b) => (a.collection < b.collection ? -1 : 1)) };
+  return { compared, counts: [...total.values()].sort((a, b) => (a.collection < b.collection ? -1 : 1)) };
 }
 
 function add(total: Map<string, CollectionCount>, count: CollectionCount): void {

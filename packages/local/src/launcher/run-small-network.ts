@@ -59,13 +59,11 @@ export async function runOnSmallNetwork(
   display.line();
   display.line('3. Comparison, record by record: what the PDS answers, what PostgreSQL holds');
   const wanted = collectionFilter(options.collections.length > 0 ? options.collections : ['app.bsky.*']);
-  const sources = after.map(({ did }) => ({ did, pds: network.pdsUrl }));
+  const dids = after.map(({ did }) => did);
+  const sources = dids.map((did) => ({ did, pds: network.pdsUrl }));
   const counts = await compareRepos(pipeline.sql, pipeline.schema, sources, wanted);
-  const equal = await showComparison(
-    pipeline,
-    { pds: after.length, postgres: await reposOf(pipeline) },
-    counts,
-  );
+  const repoCounts = { pds: dids.length, postgres: await actorsOf(pipeline, dids) };
+  const equal = await showComparison(pipeline, repoCounts, counts, dids);
   showHowToLook(pipeline, display);
   return equal;
 }
@@ -114,9 +112,9 @@ async function isCurrent(pipeline: Pipeline, repos: { did: string; rev: string }
   return repos.every(({ did, rev }) => (heads.get(did) ?? '') >= rev);
 }
 
-async function reposOf(pipeline: Pipeline): Promise<number> {
+async function actorsOf(pipeline: Pipeline, dids: string[]): Promise<number> {
   const [row] = await pipeline.sql<{ count: number }[]>`
-    SELECT count(*)::int AS count FROM ${pipeline.sql(pipeline.schema)}.actor`;
+    SELECT count(*)::int AS count FROM ${pipeline.sql(pipeline.schema)}.actor WHERE did = ANY(${dids})`;
   return row!.count;
 }
 
