@@ -1,10 +1,5 @@
-import { TransientError } from '@headwater/ops';
-import { describe, expect, it } from 'vitest';
-import { consume } from './consume.ts';
-import { dead } from './dead.ts';
-import type { Delivered } from './hand.ts';
+import { expect, it } from 'vitest';
 import { lagOf } from './lag.ts';
-import type { Burial, Verdict } from './options.ts';
 import { Producer } from './producer.ts';
 import { consumeNumbers, isQuiet, newStream, numbers, range, until, useRedis } from './testing.ts';
 
@@ -18,413 +13,106 @@ async function filled(count: number): Promise<string> {
 
 const quiet = (stream: string) => () => isQuiet(used.redis, stream);
 const sorted = (values: number[]) => [...values].sort((a, b) => a - b);
-const failOn =
-  (bad: (n: number) => boolean, error: () => Error) => async (batch: readonly Delivered<number>[]) => {
-    if (batch.some(({ item }) => bad(item))) throw error();
-  };
 
-describe('batches', () => {
-  it('keeps the limits of items, and never has two of one key at once', async () => {
-    const stream = await filled(2000);
-    const running = new Set<number>();
-    let most = 0;
-    await using consumer = consumeNumbers({
-      redis: used.redis,
-      stream,
-      key: (n) => String(n % 8),
-      lanes: 4,
-      batchItems: 60,
-      count: () => 2,
-      write: async (batch) => {
-        const keys = new Set(batch.map(({ item }) => item % 8));
-        for (const key of keys) expect(running.has(key)).toBe(false);
-        for (const key of keys) running.add(key);
-        most = Math.max(most, running.size);
-        await new Promise((resolve) => setTimeout(resolve, 1));
-        for (const key of keys) running.delete(key);
-      },
-    });
-    await until(quiet(stream));
-    expect(sorted(consumer.written)).toEqual(range(2000));
-    expect(Math.max(...consumer.batches.map((batch) => batch.length))).toBe(30);
-    expect(most).toBeGreaterThan(2);
+it('keeps the limits of items, and never has two of one key at once', async () => {
+  const stream = await filled(2000);
+  const running = new Set<number>();
+  let most = 0;
+  await using consumer = consumeNumbers({
+    redis: used.redis,
+    stream,
+    key: (n) => String(n % 8),
+    lanes: 4,
+    batchItems: 60,
+    count: () => 2,
+    write: async (batch) => {
+      const keys = new Set(batch.map(({ item }) => item % 8));
+      for (const key of keys) expect(running.has(key)).toBe(false);
+      for (const key of keys) running.add(key);
+      most = Math.max(most, running.size);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      for (const key of keys) running.delete(key);
+    },
   });
-
-  it('keeps the limit of bytes, and takes what is larger alone', async () => {
-    const stream = await filled(20);
-    await using consumer = consumeNumbers({
-      redis: used.redis,
-      stream,
-      key: () => 'same',
-      size: (n) => (n === 7 ? 5000 : 100),
-      batchBytes: 500,
-    });
-    await until(quiet(stream));
-    expect(sorted(consumer.written)).toEqual(range(20));
-    expect(consumer.batches).toContainEqual([7]);
-    expect(Math.max(...consumer.batches.map((batch) => batch.length))).toBe(5);
-  });
-
-  it('reads no more than fits in hand', async () => {
-    const stream = await filled(500);
-    let release = () => {};
-    const held = new Promise<void>((resolve) => {
-      release = resolve;
-    });
-    await using consumer = consumeNumbers({
-      redis: used.redis,
-      stream,
-      key: String,
-      maxEntries: 50,
-      write: () => held,
-    });
-    await until(async () => (await lagOf(used.redis, stream, 'group')).pending === 50);
-    expect(await lagOf(used.redis, stream, 'group')).toMatchObject({ length: 500, lag: 450, pending: 50 });
-    release();
-    await until(quiet(stream));
-    expect(consumer.written).toHaveLength(500);
-  });
-
-  it('lets workers pull when there is no key', async () => {
-    const stream = await filled(100);
-    let running = 0;
-    let most = 0;
-    await using consumer = consumeNumbers({
-      redis: used.redis,
-      stream,
-      concurrency: 10,
-      write: async ([entry]) => {
-        most = Math.max(most, ++running);
-        // One long job holds back nobody else.
-        await new Promise((resolve) => setTimeout(resolve, entry!.item === 0 ? 300 : 3));
-        running--;
-      },
-    });
-    await until(() => consumer.written.length >= 99);
-    expect(consumer.written).not.toContain(0);
-    await until(quiet(stream));
-    expect(most).toBe(10);
-    expect(consumer.batches.every((batch) => batch.length === 1)).toBe(true);
-  });
-
-  it('reads the more urgent stream first', async () => {
-    const stream = newStream();
-    await new Producer(used.redis, stream).append(numbers(0, 50));
-    await new Producer(used.redis, `${stream}:urgent`).append(numbers(100, 110));
-    await using consumer = consumeNumbers({
-      redis: used.redis,
-      stream: [`${stream}:urgent`, stream],
-      concurrency: 1,
-    });
-    await until(() => consumer.written.length === 60);
-    expect(consumer.written).toEqual([...numbers(100, 110), ...numbers(0, 50)].map(({ n }) => Number(n)));
-    await new Producer(used.redis, `${stream}:urgent`).append(numbers(200, 201));
-    await until(() => consumer.written.length === 61);
-  });
+  await until(quiet(stream));
+  expect(sorted(consumer.written)).toEqual(range(2000));
+  expect(Math.max(...consumer.batches.map((batch) => batch.length))).toBe(30);
+  expect(most).toBeGreaterThan(2);
 });
 
-describe('failures', () => {
-  it('halves a failing batch down to the poison, whose siblings are written', async () => {
-    const stream = await filled(300);
-    const buried: Burial[] = [];
-    await using consumer = consumeNumbers({
-      redis: used.redis,
-      stream,
-      key: () => 'same',
-      batchItems: 100,
-      batchMs: 50,
-      maxAttempts: 3,
-      write: failOn(
-        (n) => n === 42,
-        () => new RangeError('not 42'),
-      ),
-      onDead: (burial) => buried.push(burial),
-    });
-    await until(quiet(stream));
-    expect(sorted(consumer.written)).toEqual(range(300).filter((n) => n !== 42));
-    expect(consumer.batches.filter((batch) => batch.length === 1 && batch[0] === 42)).toHaveLength(3);
-    expect(consumer.batches.length).toBeLessThan(30);
-    expect(buried).toMatchObject([{ stream, reason: 'RangeError', attempts: 3 }]);
-    const { letters } = await dead.list(used.redis, stream);
-    expect(letters).toMatchObject([
-      {
-        fields: { n: '42' },
-        reason: 'RangeError',
-        error: 'RangeError: not 42',
-        attempts: 3,
-        source: stream,
-        group: 'group',
-      },
-    ]);
-    expect(letters[0]!.sourceId).toBe(buried[0]!.id);
-    expect(letters[0]!.first < letters[0]!.last).toBe(true);
-    expect(await used.redis.exists(`${stream}:attempts`)).toBe(0);
+it('keeps the limit of bytes, and takes what is larger alone', async () => {
+  const stream = await filled(20);
+  await using consumer = consumeNumbers({
+    redis: used.redis,
+    stream,
+    key: () => 'same',
+    size: (n) => (n === 7 ? 5000 : 100),
+    batchBytes: 500,
   });
-
-  it('counts tries over restarts and consumers', async () => {
-    const stream = await filled(3);
-    const options = {
-      redis: used.redis,
-      stream,
-      concurrency: 1,
-      maxAttempts: 4,
-      retryMs: { base: 60_000, max: 60_000 },
-      parkAboveMs: Number.POSITIVE_INFINITY,
-      write: failOn(
-        (n) => n === 1,
-        () => new Error('no'),
-      ),
-    };
-    const attempts = () => used.redis.hvals(`${stream}:attempts`);
-    for (const tries of [1, 2, 3]) {
-      await using _ = consumeNumbers({ ...options, consumer: `c${tries}` });
-      await until(async () => (await attempts())[0]?.startsWith(`${tries} `) ?? false);
-    }
-    expect(await used.redis.xlen(`${stream}:dead`)).toBe(0);
-    await using _ = consumeNumbers(options);
-    await until(quiet(stream));
-    expect((await dead.list(used.redis, stream)).letters).toMatchObject([
-      { fields: { n: '1' }, attempts: 4 },
-    ]);
-  });
-
-  it('spends a long pause in Redis, where the count of tries is kept', async () => {
-    const stream = await filled(5);
-    const attempts: number[] = [];
-    await using consumer = consumeNumbers({
-      redis: used.redis,
-      stream,
-      concurrency: 1,
-      maxAttempts: 3,
-      // Long enough for the reader to have looked whether there are such entries.
-      retryMs: { base: 2600, max: 2600 },
-      parkAboveMs: 1000,
-      write: async ([entry]) => {
-        if (entry!.item !== 0) return;
-        attempts.push(entry!.attempts);
-        throw new Error('no');
-      },
-    });
-    await until(quiet(stream));
-    // The others did not wait for it, though there is room for one only.
-    expect(consumer.batches.slice(0, 5)).toEqual([[0], [1], [2], [3], [4]]);
-    expect(consumer.batches.slice(5)).toEqual([[0], [0]]);
-    expect(attempts).toEqual([0, 1, 2]);
-    expect((await dead.list(used.redis, stream)).letters).toMatchObject([
-      { fields: { n: '0' }, attempts: 3 },
-    ]);
-    expect(await used.redis.exists(`${stream}:attempts`)).toBe(0);
-  });
-
-  it('repeats the same batch after a TransientError and counts nothing', async () => {
-    const stream = await filled(10);
-    let down = 8;
-    await using consumer = consumeNumbers({
-      redis: used.redis,
-      stream,
-      key: () => 'same',
-      batchMs: 30,
-      maxAttempts: 2,
-      write: async () => {
-        if (--down > 0) throw new TransientError('the database is away');
-      },
-    });
-    await until(quiet(stream));
-    expect(consumer.batches.map((batch) => batch.length)).toEqual(Array(8).fill(10));
-    expect(await used.redis.exists(`${stream}:dead`, `${stream}:attempts`)).toBe(0);
-  });
-
-  it('sends what cannot be decoded to the dead letters, under its reason', async () => {
-    const stream = await filled(5);
-    await used.redis.xadd(stream, '*', 'event', 'not json');
-    await used.redis.xadd(stream, '*', 'n', '5');
-    class BadEntry extends Error {
-      override name = 'BadEntry';
-      reason = 'not-json';
-    }
-    await using consumer = consumeNumbers({
-      redis: used.redis,
-      stream,
-      key: () => 'same',
-      decode: (fields) => {
-        if (fields['n'] === undefined) throw new BadEntry('bad');
-        return Number(fields['n']);
-      },
-    });
-    await until(quiet(stream));
-    expect(sorted(consumer.written)).toEqual(range(6));
-    const { letters } = await dead.list(used.redis, stream);
-    expect(letters).toMatchObject([{ fields: { event: 'not json' }, reason: 'not-json', attempts: 0 }]);
-  });
-
-  it('does as the verdicts say', async () => {
-    const stream = await filled(10);
-    const seen = new Map<number, number>();
-    const outcome = new Map<number, (entry: Delivered<number>) => Verdict<number>>([
-      [1, (entry) => ({ entry, outcome: 'dropped', reason: 'old' })],
-      [2, (entry) => ({ entry, outcome: 'dead', reason: 'gone', error: new Error('410') })],
-      [3, (entry) => ({ entry, outcome: 'later', reason: 'parked', afterMs: 600 })],
-      [4, (entry) => ({ entry, outcome: 'failed', error: new Error('x'), afterMs: 1 })],
-    ]);
-    const endings: string[] = [];
-    const { noMetrics } = await import('./metrics.ts');
-    await using consumer = consumeNumbers({
-      redis: used.redis,
-      stream,
-      key: () => 'same',
-      batchMs: 30,
-      metrics: { ...noMetrics, ended: (_, ending, reason, n) => endings.push(`${ending} ${reason} ${n}`) },
-      write: async (batch) =>
-        batch.flatMap((entry) => {
-          const times = (seen.get(entry.item) ?? 0) + 1;
-          seen.set(entry.item, times);
-          const judge = outcome.get(entry.item);
-          return judge && times === 1 ? [judge(entry)] : [];
-        }),
-    });
-    await until(() => seen.get(4) === 2);
-    await until(async () => (await lagOf(used.redis, stream, 'group')).length === 0);
-    expect(await lagOf(used.redis, stream, 'group')).toMatchObject({ pending: 0, parked: 1, dead: 1 });
-    expect(seen.get(3)).toBe(1);
-    await until(quiet(stream));
-    expect(seen.get(3)).toBe(2);
-    expect(sorted(consumer.written)).toEqual([0, 3, 4, 5, 6, 7, 8, 9]);
-    expect(endings).toEqual(
-      expect.arrayContaining(['dropped old 1', 'dead gone 1', 'later parked 1', 'written  6']),
-    );
-  });
-
-  it('takes a verdict on a foreign entry for a failure, never for written', async () => {
-    const stream = await filled(1);
-    await using consumer = consumeNumbers({
-      redis: used.redis,
-      stream,
-      maxAttempts: 1,
-      write: async ([entry]) => [{ entry: { ...entry! }, outcome: 'later', reason: 'x', afterMs: 1 }],
-    });
-    await until(async () => (await used.redis.xlen(`${stream}:dead`)) === 1);
-    expect(consumer.batches).toHaveLength(1);
-  });
-
-  it('writes what consumers seem to die of alone, and gives it up in the end', async () => {
-    const stream = await filled(4);
-    const ids = (await used.redis.xrange(stream, '-', '+')).map(([id]) => id);
-    await used.redis.xgroup('CREATE', stream, 'group', '0');
-    // Five processes died with all four in hand; the last two of them while writing the first entry.
-    await used.redis.call('XREADGROUP', 'GROUP', 'group', 'gone', 'STREAMS', stream, '>');
-    await used.redis.call(
-      'XCLAIM',
-      stream,
-      'group',
-      'gone',
-      0,
-      ...ids,
-      'RETRYCOUNT',
-      5,
-      'IDLE',
-      100_000,
-      'JUSTID',
-    );
-    await used.redis.hset(`${stream}:attempts`, `group/${ids[0]}/begun`, 5);
-    await using consumer = consumeNumbers({ redis: used.redis, stream, key: () => 'same', batchMs: 30 });
-    await until(quiet(stream));
-    expect(consumer.batches).toEqual([[1], [2], [3]]);
-    expect((await dead.list(used.redis, stream)).letters).toMatchObject([
-      { fields: { n: '0' }, reason: 'deadly' },
-    ]);
-    expect(await used.redis.exists(`${stream}:attempts`)).toBe(0);
-  });
+  await until(quiet(stream));
+  expect(sorted(consumer.written)).toEqual(range(20));
+  expect(consumer.batches).toContainEqual([7]);
+  expect(Math.max(...consumer.batches.map((batch) => batch.length))).toBe(5);
 });
 
-describe('stopping', () => {
-  it('finishes what is being written and hands the rest back at once', async () => {
-    const stream = await filled(100);
-    let release = () => {};
-    const held = new Promise<void>((resolve) => {
-      release = resolve;
-    });
-    const slow = {
-      redis: used.redis,
-      stream,
-      key: () => 'same',
-      batchItems: 10,
-      maxEntries: 60,
-      claimIdleMs: 60_000,
-    };
-    const first = consumeNumbers({ ...slow, consumer: 'first', write: () => held });
-    await until(async () => (await lagOf(used.redis, stream, 'group')).pending === 60);
-    const stopped = first.stop();
-    await using second = consumeNumbers({ ...slow, consumer: 'second' });
-    release();
-    await stopped;
-    expect(first.written).toEqual(range(10));
-    const started = Date.now();
-    await until(quiet(stream));
-    expect(Date.now() - started).toBeLessThan(3000);
-    expect(sorted([...first.written, ...second.written])).toEqual(range(100));
+it('reads no more than fits in hand', async () => {
+  const stream = await filled(500);
+  let release = () => {};
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
   });
+  await using consumer = consumeNumbers({
+    redis: used.redis,
+    stream,
+    key: String,
+    maxEntries: 50,
+    write: () => held,
+  });
+  await until(async () => (await lagOf(used.redis, stream, 'group')).pending === 50);
+  expect(await lagOf(used.redis, stream, 'group')).toMatchObject({ length: 500, lag: 450, pending: 50 });
+  release();
+  await until(quiet(stream));
+  expect(consumer.written).toHaveLength(500);
+});
 
-  it('gives up writes that outlive the deadline, and hands them back', async () => {
-    const stream = await filled(5);
-    let told = false;
-    const first = consumeNumbers({
-      redis: used.redis,
-      stream,
-      concurrency: 5,
-      drainMs: 50,
-      claimIdleMs: 60_000,
-      write: (_, signal) =>
-        new Promise((_, reject) => {
-          signal.addEventListener('abort', () => {
-            told = true;
-            reject(signal.reason);
-          });
-        }),
-    });
-    await until(() => first.batches.length === 5);
-    await first.stop();
-    expect(told).toBe(true);
-    await using second = consumeNumbers({
-      redis: used.redis,
-      stream,
-      consumer: 'second',
-      claimIdleMs: 60_000,
-    });
-    await until(quiet(stream));
-    expect(sorted(second.written)).toEqual(range(5));
-    expect(await used.redis.exists(`${stream}:attempts`)).toBe(0);
+it('lets workers pull when there is no key', async () => {
+  const stream = await filled(100);
+  let running = 0;
+  let most = 0;
+  let release = () => {};
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
   });
+  await using consumer = consumeNumbers({
+    redis: used.redis,
+    stream,
+    concurrency: 10,
+    write: async ([entry]) => {
+      most = Math.max(most, ++running);
+      // One long job holds back nobody else.
+      await (entry!.item === 0 ? held : new Promise((resolve) => setTimeout(resolve, 3)));
+      running--;
+    },
+  });
+  await until(() => consumer.written.length >= 99);
+  expect(consumer.written).not.toContain(0);
+  release();
+  await until(quiet(stream));
+  expect(most).toBe(10);
+  expect(consumer.batches.every((batch) => batch.length === 1)).toBe(true);
+});
 
-  it('leaves the group when nothing is left, and stops twice safely', async () => {
-    const stream = await filled(5);
-    const consumer = consumeNumbers({ redis: used.redis, stream });
-    await until(quiet(stream));
-    await Promise.all([consumer.stop(), consumer.stop()]);
-    expect(await used.redis.xinfo('CONSUMERS', stream, 'group')).toEqual([]);
+it('reads the more urgent stream first', async () => {
+  const stream = newStream();
+  await new Producer(used.redis, stream).append(numbers(0, 50));
+  await new Producer(used.redis, `${stream}:urgent`).append(numbers(100, 110));
+  await using consumer = consumeNumbers({
+    redis: used.redis,
+    stream: [`${stream}:urgent`, stream],
+    concurrency: 1,
   });
-
-  it('does nothing with a signal that has aborted already', async () => {
-    const stream = newStream();
-    const never = () => Promise.reject(new Error('written'));
-    await consume({
-      redis: used.redis,
-      stream,
-      group: 'group',
-      consumer: 'one',
-      decode: String,
-      write: never,
-      signal: AbortSignal.abort(),
-    });
-    await expect(
-      consume({
-        redis: used.redis,
-        stream: [],
-        group: 'g',
-        consumer: 'c',
-        decode: String,
-        write: never,
-        signal: AbortSignal.abort(),
-      }),
-    ).rejects.toBeInstanceOf(RangeError);
-  });
+  await until(() => consumer.written.length === 60);
+  expect(consumer.written).toEqual([...numbers(100, 110), ...numbers(0, 50)].map(({ n }) => Number(n)));
+  await new Producer(used.redis, `${stream}:urgent`).append(numbers(200, 201));
+  await until(() => consumer.written.length === 61);
 });

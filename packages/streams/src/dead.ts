@@ -1,6 +1,6 @@
 import type { Redis } from './connect.ts';
 import { keysOf } from './keys.ts';
-import { requeueScript } from './lua.ts';
+import { requeueScript } from './scripts/operators.ts';
 import type { Fields } from './types.ts';
 
 /** An entry that was set aside for good, with why. */
@@ -76,7 +76,7 @@ async function requeue(redis: Redis, stream: string, ids: readonly string[]): Pr
   let moved = 0;
   for (let at = 0; at < ids.length; at += page) {
     const part = ids.slice(at, at + page);
-    moved += (await requeueScript.run(redis, [dead, base, urgent], part)) as number;
+    moved += (await requeueScript.run(redis, [dead, base, urgent], [marks.length, ...part])) as number;
   }
   return moved;
 }

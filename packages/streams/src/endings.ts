@@ -3,8 +3,8 @@ import { backoff, sleep } from '@headwater/ops';
 import { abortable, isPassing } from './errors.ts';
 import type { Hand, Held } from './hand.ts';
 import { keysOf } from './keys.ts';
-import { ackScript, beginScript, buryScript, failScript, parkScript } from './lua.ts';
 import type { Settings } from './options.ts';
+import { ackScript, beginScript, buryScript, failScript, parkScript } from './scripts/endings.ts';
 
 /** Ids that one script call takes: Lua unpacks no more than some thousands. */
 const chunk = 1000;

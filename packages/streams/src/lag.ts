@@ -1,6 +1,6 @@
 import type { Redis } from './connect.ts';
 import { keysOf } from './keys.ts';
-import { lagScript } from './lua.ts';
+import { lagScript } from './scripts/operators.ts';
 
 /** How far a group is behind on a stream, at one moment. */
 export interface Lag {

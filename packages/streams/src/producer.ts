@@ -3,8 +3,8 @@ import { sleep } from '@headwater/ops';
 import type { Redis } from './connect.ts';
 import { abortable, isPassing, RewoundError, replyCode } from './errors.ts';
 import { keysOf, type StreamKeys } from './keys.ts';
-import { appendScript } from './lua.ts';
 import { noMetrics, type Pressure, type StreamMetrics } from './metrics.ts';
+import { appendScript } from './scripts/append.ts';
 import { type Fields, type Log, silent } from './types.ts';
 
 export interface ProducerOptions {

@@ -4,8 +4,8 @@ import type { Endings } from './endings.ts';
 import { replyCode } from './errors.ts';
 import type { Hand, Held } from './hand.ts';
 import { keysOf } from './keys.ts';
-import { claimScript, groupScript, touchScript } from './lua.ts';
 import type { Settings } from './options.ts';
+import { claimScript, groupScript, touchScript } from './scripts/group.ts';
 import { reasonOf } from './settler.ts';
 import type { Fields } from './types.ts';
 

@@ -5,7 +5,8 @@ import { replyCode } from './errors.ts';
 /**
  * A Lua script run by its hash, loaded where the server does not know it
  * (after a restart, a failover, on another node). All its keys share a slot,
- * and it runs as a whole or not at all.
+ * and it runs as a whole or not at all. Redis 7.0 and its flags: scripts marked
+ * `allow-oom` free at least what they write, so that a full Redis can be emptied.
  */
 export class Script {
   readonly #source: string;

@@ -38,6 +38,10 @@ it('goes on with the new master after a failover', async () => {
   await using master = await startRedis();
   const follow = ['--replicaof', '127.0.0.1', String(master.port), '--repl-diskless-sync-delay', '0'];
   await using replica = await startRedis({ args: follow });
+  // A sentinel asks only every 10 s which replicas there are.
+  const first = connect(master.url);
+  await until(async () => (await first.info('replication')).includes('state=online'));
+  first.disconnect();
   await using sentinel = await startSentinel(master);
   const watcher = connect(`redis://127.0.0.1:${sentinel.port}`);
   await until(async () =>

@@ -2,8 +2,8 @@ import { sleep } from '@headwater/ops';
 import { replyCode } from './errors.ts';
 import type { Hand } from './hand.ts';
 import { keysOf } from './keys.ts';
-import { tidyScript, touchScript, trimScript, wakeScript } from './lua.ts';
 import type { Settings } from './options.ts';
+import { tidyScript, touchScript, trimScript, wakeScript } from './scripts/group.ts';
 
 const wakeEveryMs = 500;
 const trimEveryMs = 2000;
