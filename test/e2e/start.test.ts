@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -27,6 +27,8 @@ describe('npm start', () => {
   let data: string;
   beforeAll(async () => {
     data = await mkdtemp(join(tmpdir(), 'headwater-start-'));
+    // PostgreSQL must be able to enter it also when this runs as root.
+    await chmod(data, 0o755);
   });
   afterAll(() => rm(data, { recursive: true, force: true }));
 
