@@ -2,9 +2,17 @@
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { root, runOrExplain, setUp } from './setup.mjs';
+import { root, runOrExplain, SetUpError, setUp } from './setup.mjs';
+
+const OPTIONS = ['relay', 'did', 'collection', 'exit', 'stay', 'data'];
 
 await runOrExplain(async () => {
+  const swallowed = OPTIONS.find((name) => process.env[`npm_config_${name}`] !== undefined);
+  if (swallowed !== undefined) {
+    throw new SetUpError(
+      `npm took --${swallowed} for an option of its own. Put -- before it: npm start -- --${swallowed} …`,
+    );
+  }
   const redisUrl = process.env.REDIS_URL ?? process.env.REDIS_URL_FILE;
   const { node, env } = await setUp({ redis: redisUrl === undefined || redisUrl === '' });
   return await launch(node, env);
