@@ -42,6 +42,7 @@ const CALLS: Record<string, (network: Network, args: never) => unknown> = {
     network,
     { name, service }: { name: Parameters<Network['streams']['poison']>[0]; service?: string },
   ) => network.streams.poison(name, service),
+  prepare: (network) => network.prepare(),
   settle: (network) => network.settle(),
   injected: (network) => network.injected,
   counts: (network) => {

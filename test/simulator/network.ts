@@ -125,6 +125,18 @@ export class Network implements AsyncDisposable {
     return this.faults.log.injected;
   }
 
+  /** Makes the CARs of all repos that nobody has changed, where `carFolder` is to keep them; returns their number. */
+  async prepare(): Promise<number> {
+    let count = 0;
+    for (const account of this.world.accounts) {
+      if (!account.active || account.changed) continue;
+      const answer = await fetch(`${account.host.url}/xrpc/com.atproto.sync.getRepo?did=${account.did}`);
+      for await (const _ of answer.body!);
+      count++;
+    }
+    return count;
+  }
+
   /** One operation of the network's life; returns how many writes and events it was. */
   step(): number {
     const done = this.life.step();

@@ -81,7 +81,7 @@ describe('trees', () => {
 describe('frames', () => {
   test('are messages of their lexicon, with proofs and a tree that can be undone to prevData', async () => {
     const network = new Network({ seed: 5, repos: 12, recordsPerRepo: 60, rates: { rotate: 0, migrate: 0 } });
-    await network.run({ operations: 900 });
+    await network.run({ operations: 500 });
     const seen = new Set<string>();
     for (const { header, body } of frames(network)) {
       seen.add(header.t!);

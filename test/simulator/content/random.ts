@@ -1,3 +1,6 @@
+/** As many accounts as get nearly all the attention. */
+const MANY = 3000;
+
 /**
  * A seeded source of chance: a counter through a mixing function (splitmix32),
  * so that a source can be made anywhere, for a repo or a record, at the cost of
@@ -40,10 +43,11 @@ export class Random {
     return list[this.below(list.length)]!;
   }
 
-  /** An index below n: a few of them very often, as popularity goes. */
+  /** An index below n: a few of them very often, as popularity goes; nearly always one of the first thousands. */
   popular(n: number): number {
     const x = this.next();
-    return Math.floor(n * x * x * x);
+    if (x > 0.97) return this.below(n);
+    return Math.floor(Math.min(n, MANY) * (x / 0.97) ** 3);
   }
 
   /** One of the keys, each as likely as its weight. */

@@ -1,4 +1,5 @@
 import type { Json } from '../protocol/cbor.ts';
+import { madeUpDid } from '../protocol/did.ts';
 import { tidOf } from '../protocol/tid.ts';
 import { type Catalog, POST } from './catalog.ts';
 import type { Kind, Plan } from './plan.ts';
@@ -22,6 +23,9 @@ interface Place {
   /** Subjects that the repo has of this kind already. */
   taken: Set<string>;
 }
+
+/** Records of one kind above which a repo is as large as it was told to be, whatever it has to invent. */
+const GIANT = 20_000;
 
 const COLLECTIONS: Record<Exclude<Kind, 'post' | 'threadgate' | 'postgate'>, [string, Maker]> = {
   like: ['app.bsky.feed.like', like],
@@ -119,7 +123,8 @@ function like(place: Place): Json | undefined {
     const subject = catalog.postBefore(random, (place.k + 1) / place.count);
     if (subject && isNew(place, subject.uri)) return { subject: bare(subject), createdAt };
   }
-  return undefined;
+  // A giant has liked all there is: it goes on with posts that are gone.
+  return place.count > GIANT ? { subject: catalog.nowhere(random), createdAt } : undefined;
 }
 
 function aboutSomebody(place: Place): Json | undefined {
@@ -129,7 +134,7 @@ function aboutSomebody(place: Place): Json | undefined {
     const subject = catalog.did(other);
     if (other !== index && isNew(place, subject)) return { subject, createdAt };
   }
-  return undefined;
+  return place.count > GIANT ? { subject: madeUpDid(`${index} ${random.bits()}`), createdAt } : undefined;
 }
 
 function verification(place: Place): Json | undefined {

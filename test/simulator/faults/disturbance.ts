@@ -91,7 +91,11 @@ export class Disturbance implements Interference {
 
   event(account: Account, frame: Frame, about: About): boolean {
     const sent = { frame, about, account };
-    if (about.type === '#account') keep(this.#statuses, sent);
+    if (about.type === '#account') {
+      // Of an account that is hidden nothing more is passed on.
+      this.#release(account);
+      keep(this.#statuses, sent);
+    }
     if (about.type !== '#identity') {
       this.#send(sent);
       if (this.#happens('account-replayed')) this.#replayStatus();
@@ -159,6 +163,7 @@ export class Disturbance implements Interference {
 
   #replayCommit(): void {
     const old = this.#commits[this.#random.below(this.#commits.length - 1)]!;
+    if (!old.account.active) return;
     this.#note('commit-replayed', old.account, old.about.rev);
     this.#send(old);
   }

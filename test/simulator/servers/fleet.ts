@@ -1,6 +1,7 @@
 import type { Host } from '../world/host.ts';
 import type { Labeler } from '../world/labeler.ts';
 import type { World } from '../world/world.ts';
+import { CarStore } from './car-store.ts';
 import { type Intercept, LocalServer } from './http.ts';
 import { pdsHandler } from './pds.ts';
 import { type Documents, plcHandler } from './plc.ts';
@@ -26,8 +27,10 @@ export class Fleet implements AsyncDisposable {
 
   constructor(world: World, labelers: readonly Labeler[], documents: Documents, intercept: Intercept) {
     this.plc = new LocalServer('plc', plcHandler(world, documents), intercept);
+    const { carFolder } = world.options;
+    const store = carFolder === undefined ? undefined : new CarStore(carFolder, world.options);
     this.hosts = world.hosts.map((host: Host) => {
-      const server = new LocalServer(host.name, pdsHandler(world, host), intercept);
+      const server = new LocalServer(host.name, pdsHandler(world, host, store), intercept);
       return withFirehose(server, new SubscriptionServer(FIREHOSE, host.feed, 'tells'));
     });
     this.relays = world.relays.map((feed, i) => {

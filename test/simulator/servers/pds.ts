@@ -3,10 +3,12 @@ import { cidOf, cidText } from '../protocol/cid.ts';
 import type { Account } from '../world/account.ts';
 import { type Host, type Listing, type Phantom, statusAt } from '../world/host.ts';
 import type { World } from '../world/world.ts';
+import type { CarStore } from './car-store.ts';
 import type { Call, Handler } from './http.ts';
 import { pageOf, repoLine } from './list.ts';
-import { error, json, type Reply, reply } from './reply.ts';
+import { error, FileReply, json, type Reply, reply } from './reply.ts';
 
+const CAR = 'application/vnd.ipld.car';
 const DISABLED: Record<string, string> = {
   deactivated: 'RepoDeactivated',
   suspended: 'RepoSuspended',
@@ -14,11 +16,11 @@ const DISABLED: Record<string, string> = {
 };
 
 /** The calls of a PDS host that a mirror of the network makes. */
-export function pdsHandler(world: World, host: Host): Handler {
+export function pdsHandler(world: World, host: Host, store?: CarStore): Handler {
   const server = { did: 'did:web:localhost', availableUserDomains: ['.test'], inviteCodeRequired: false };
   const methods: Record<string, Handler> = {
     'com.atproto.sync.listRepos': (call) => pageOf(host.listings, call, (l) => listed(world, l)),
-    'com.atproto.sync.getRepo': (call) => withRepo(host, call, (a) => carReply(carOf(host, a))),
+    'com.atproto.sync.getRepo': (call) => withRepo(host, call, (a) => repoReply(host, a, store)),
     'com.atproto.sync.getLatestCommit': (call) => withRepo(host, call, ({ head }) => json(head)),
     'com.atproto.sync.getRepoStatus': (call) => repoStatus(host, call),
     'com.atproto.server.describeServer': () => json(server),
@@ -49,8 +51,16 @@ function notFound(): Reply {
   return error(400, 'RepoNotFound', 'Could not find repo');
 }
 
+function repoReply(host: Host, account: Account, store: CarStore | undefined): Reply {
+  if (!store || account.changed) return carReply(carOf(host, account));
+  return new FileReply(
+    store.path(account, () => carOf(host, account)),
+    CAR,
+  );
+}
+
 export function carReply(bytes: Buffer): Reply {
-  return reply(bytes, 'application/vnd.ipld.car');
+  return reply(bytes, CAR);
 }
 
 /**

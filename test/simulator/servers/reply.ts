@@ -1,10 +1,28 @@
+import { createReadStream, readFileSync, statSync } from 'node:fs';
 import type { ServerResponse } from 'node:http';
+import { pipeline } from 'node:stream';
 
 /** A whole answer of a server. */
 export interface Reply {
   status: number;
   headers: Record<string, string>;
   body: Buffer;
+}
+
+/** An answer whose body lies in a file; read only if somebody wants to have it whole. */
+export class FileReply implements Reply {
+  readonly status = 200;
+  readonly headers: Record<string, string>;
+  readonly path: string;
+
+  constructor(path: string, type: string) {
+    this.path = path;
+    this.headers = { 'content-type': type };
+  }
+
+  get body(): Buffer {
+    return readFileSync(this.path);
+  }
 }
 
 /** What a PDS says of its limits. */
@@ -35,7 +53,18 @@ export function redirect(location: string): Reply {
   return { status: 302, headers: { location }, body: Buffer.alloc(0) };
 }
 
-export function send(res: ServerResponse, { status, headers, body }: Reply): void {
+export function send(res: ServerResponse, answer: Reply): void {
+  if (answer instanceof FileReply) sendFile(res, answer);
+  else sendWhole(res, answer);
+}
+
+function sendWhole(res: ServerResponse, { status, headers, body }: Reply): void {
   res.writeHead(status, { ...headers, 'content-length': String(body.length) });
   res.end(body);
+}
+
+/** In pieces, so that a large repo does not fill the memory. */
+function sendFile(res: ServerResponse, { path, headers }: FileReply): void {
+  res.writeHead(200, { ...headers, 'content-length': String(statSync(path).size) });
+  pipeline(createReadStream(path, { highWaterMark: 1 << 18 }), res, () => {});
 }

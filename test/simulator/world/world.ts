@@ -26,6 +26,8 @@ export interface WorldOptions extends CatalogOptions {
   heads: 'real' | 'placeholder';
   /** Records of unchanged repos kept in memory. */
   cachedRecords: number;
+  /** Keeps CARs of repos as they were at the beginning here, over the end of the process. */
+  carFolder?: string;
   /** `simulated`: time is part of the seed. `wall`: live events carry the time of day. */
   clock: 'simulated' | 'wall';
 }
