@@ -42,7 +42,7 @@ beforeAll(async () => {
       .replaceAll(/[0189]/g, '7')}${i}`,
     record: { $type: collection, text: `post ${i}`, createdAt: '2026-01-01T00:00:00.000Z' },
   }));
-  const repo = await Repo.create(storage, did, keypair, writes);
+  const repo = await Repo.create(storage, did, keypair, writes as Parameters<typeof Repo.create>[3]);
   car = await blocksToCarFile(repo.cid, storage.blocks);
   didDoc = await file(
     'did.json',
