@@ -30,6 +30,18 @@ export class RewoundError extends TransientError {
   }
 }
 
+/** The guard of an append did not hold: somebody else has the lease now. Nothing of the batch was written. */
+export class FencedError extends Error {
+  override name = 'FencedError';
+  stream: string;
+  key: string;
+  constructor(stream: string, key: string) {
+    super(`${key} is not held any more: nothing is written to ${stream}`);
+    this.stream = stream;
+    this.key = key;
+  }
+}
+
 /** The first word of an error reply, which is its code in the protocol (`OOM`, `NOGROUP`); else undefined. */
 export function replyCode(error: unknown): string | undefined {
   if (!(error instanceof Error) || error.name !== 'ReplyError') return undefined;

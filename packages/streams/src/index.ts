@@ -14,7 +14,14 @@
 export { type ConnectOptions, checkRedis, connect, duplicate, isCluster, type Redis } from './connect.ts';
 export { consume } from './consume.ts';
 export { type DeadLetter, dead, type ListOptions } from './dead.ts';
-export { isPassing, RedisUnavailableError, RedisUrlError, RewoundError, replyCode } from './errors.ts';
+export {
+  FencedError,
+  isPassing,
+  RedisUnavailableError,
+  RedisUrlError,
+  RewoundError,
+  replyCode,
+} from './errors.ts';
 export type { Delivered } from './hand.ts';
 export { keysOf, readCursor, type StreamKeys, writeCursor } from './keys.ts';
 export { type Lag, lagOf } from './lag.ts';

@@ -2,7 +2,7 @@ import { createConnection, createServer, type Server, type Socket } from 'node:n
 import { expect, it } from 'vitest';
 import { startRedis } from '../../../test/support/index.ts';
 import { connect } from './connect.ts';
-import { RewoundError } from './errors.ts';
+import { FencedError, RewoundError } from './errors.ts';
 import { keysOf, readCursor } from './keys.ts';
 import { noMetrics, type Pressure } from './metrics.ts';
 import { Producer } from './producer.ts';
@@ -61,6 +61,25 @@ it('writes cursor and further keys with the entries, and only then', async () =>
   expect(await used.redis.mget('count')).toEqual(['12']);
   expect(await used.redis.hgetall('hash')).toEqual({ field: '1' });
   expect(await used.redis.xlen(stream)).toBe(7);
+});
+
+it('writes neither entries nor cursor once its guard is another one', async () => {
+  const stream = newStream();
+  const producer = new Producer(used.redis, stream, { highWaterMark: 2 });
+  const guard = { key: `${stream}:lease:a`, value: 'token' };
+  const cursor = (value: string) => ({ host: 'a', value });
+  await used.redis.set(guard.key, guard.value);
+  await producer.append(numbers(0, 2), { guard, cursor: cursor('1') });
+  const late = producer.append(numbers(2, 3), { guard, cursor: cursor('2') });
+  await used.redis.set(guard.key, 'of another');
+  await used.redis.xtrim(stream, 'MAXLEN', 0);
+  await expect(late).rejects.toMatchObject({ name: 'FencedError', key: guard.key });
+  await used.redis.del(guard.key);
+  await expect(producer.append([], { guard, cursor: cursor('3') })).rejects.toThrow(FencedError);
+  expect(await readCursor(used.redis, stream, 'a')).toBe('1');
+  expect(await used.redis.xlen(stream)).toBe(0);
+  await producer.append(numbers(3, 4));
+  expect(await used.redis.xlen(stream)).toBe(1);
 });
 
 it('stops waiting when the signal aborts, and writes nothing', async () => {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { sleep } from '@headwater/ops';
 import type { Redis } from './connect.ts';
-import { abortable, isPassing, RewoundError, replyCode } from './errors.ts';
+import { abortable, FencedError, isPassing, RewoundError, replyCode } from './errors.ts';
 import { keysOf, type StreamKeys } from './keys.ts';
 import { noMetrics, type Pressure, type StreamMetrics } from './metrics.ts';
 import { appendScript } from './scripts/append.ts';
@@ -25,6 +25,8 @@ export interface AppendOptions {
   signal?: AbortSignal;
   /** The producer's `generation` when the work that this batch belongs to began; refused when it is another one now. */
   generation?: number;
+  /** Nothing is written unless this key (of the stream's slot) holds this value then: the fence of a lease. */
+  guard?: { key: string; value: string } | undefined;
   /** Moves with the entries, in the same step. */
   cursor?: { host: string; value: string };
   /** Further commands of the same step, on keys of the stream's slot. */
@@ -109,7 +111,7 @@ export class Producer {
    *
    * @returns the ids of the entries
    * @throws RewoundError when Redis has lost an earlier batch: begin again at the stored cursor;
-   *   the signal's reason when it aborts; ReplyError for what waiting can't mend (WRONGTYPE, NOPERM)
+   *   FencedError when the guard does not hold; the signal's reason when it aborts; ReplyError for what waiting can't mend (WRONGTYPE, NOPERM)
    */
   append(entries: readonly Fields[], options: AppendOptions = {}): Promise<string[]> {
     const turn = this.#last.then(() => this.#append(entries, options));
@@ -128,7 +130,7 @@ export class Producer {
 
   async #append(
     entries: readonly Fields[],
-    { signal, generation, cursor, extra }: AppendOptions,
+    { signal, generation, guard, cursor, extra }: AppendOptions,
   ): Promise<string[]> {
     signal?.throwIfAborted();
     if (generation !== undefined && generation !== this.#generation) throw new RewoundError(this.stream);
@@ -137,20 +139,28 @@ export class Producer {
     extra?.(step);
     if (entries.length === 0 && step.commands.length === 0) return [];
     const { args, bytes } = encode(entries, step);
-    const first = await this.#untilWritten(step, args, bytes, signal);
+    const first = await this.#untilWritten(step, args, bytes, { signal, guard });
     this.#measured.since += bytes;
     this.#options.metrics.appended(this.stream, entries.length, bytes);
     return idsFrom(first, entries.length);
   }
 
-  async #untilWritten(step: Step, args: (string | number)[], bytes: number, signal?: AbortSignal) {
+  async #untilWritten(
+    step: Step,
+    args: (string | number)[],
+    bytes: number,
+    { signal, guard }: Pick<AppendOptions, 'signal' | 'guard'>,
+  ) {
     const { pollMs, log } = this.#options;
     const number = ++this.#batches;
-    const keys = [this.#keys.stream, this.#keys.later, this.#producerKey, ...step.commands.map((c) => c[1]!)];
+    const { stream, later } = this.#keys;
+    const named = step.commands.map((command) => command[1]!);
+    const keys = [stream, later, this.#producerKey, guard?.key ?? stream, ...named];
+    const all = [guard?.value ?? '', ...args];
     const wait = { since: Date.now(), pressure: undefined as Pressure | undefined };
     try {
       for (let tries = 0; ; tries++) {
-        const answer = await this.#try(keys, number, args, bytes, signal);
+        const answer = await this.#try(keys, number, all, bytes, signal);
         if ('first' in answer) return answer.first;
         if (wait.pressure !== answer.pressure) {
           log.info(
@@ -192,11 +202,12 @@ export class Producer {
       if (room !== undefined && room !== null) this.#measured = { at: Date.now(), room, since: 0 };
       if (word === 'ok') this.#confirmed = { number, at: Date.now() };
       if (word === 'rewound') this.#rewind();
+      if (word === 'fenced') throw new FencedError(this.stream, keys[3]!);
       if (word === 'ok') return { first };
       this.#measured.at = 0;
       return { pressure: word as Pressure };
     } catch (error) {
-      if (signal?.aborted || error instanceof RewoundError) throw error;
+      if (signal?.aborted || error instanceof RewoundError || error instanceof FencedError) throw error;
       if (this.#redis.status === 'end' || !isPassing(error)) throw error;
       return { pressure: replyCode(error) === 'OOM' ? 'memory' : 'unavailable', error };
     }
