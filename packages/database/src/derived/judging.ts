@@ -191,6 +191,7 @@ function differs(post: PresentPost, verdict: Verdict): boolean {
 }
 
 // The row's lock is taken first, in the order of URIs: what was there before is then what is counted.
+// A flag that is not set is NULL, as in a post that was never judged: the row must not tell how it came to be so.
 const putFlags = {
   name: 'post flags put',
   text: `WITH before AS (
@@ -200,9 +201,9 @@ const putFlags = {
       SELECT * FROM unnest($1::text[], $2::bool[], $3::bool[], $4::bool[], $5::bool[], $6::bool[])
         AS v(uri, ${flags.map((flag) => `"${flag}"`).join(', ')})
     )
-    UPDATE post p SET ${flags.map((flag) => `"${flag}" = v."${flag}"`).join(', ')}
+    UPDATE post p SET ${flags.map((flag) => `"${flag}" = nullif(v."${flag}", false)`).join(', ')}
     FROM verdict v JOIN before b ON b.uri = v.uri WHERE p.uri = v.uri
-    RETURNING p."replyParent" AS parent, b.violates AS before, p."violatesThreadGate" AS now`,
+    RETURNING p."replyParent" AS parent, b.violates AS before, coalesce(p."violatesThreadGate", false) AS now`,
 };
 
 function gatesOf({ uri, root, embeds }: PresentPost): string[] {
