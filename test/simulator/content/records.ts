@@ -24,9 +24,6 @@ interface Place {
   taken: Set<string>;
 }
 
-/** Records of one kind above which a repo is as large as it was told to be, whatever it has to invent. */
-const GIANT = 20_000;
-
 const COLLECTIONS: Record<Exclude<Kind, 'post' | 'threadgate' | 'postgate'>, [string, Maker]> = {
   like: ['app.bsky.feed.like', like],
   repost: ['app.bsky.feed.repost', like],
@@ -116,6 +113,10 @@ function isNew({ taken, random }: Place, subject: string): boolean {
   return true;
 }
 
+function isSized({ catalog, index }: Place): boolean {
+  return catalog.options.sizes?.[index] !== undefined;
+}
+
 function like(place: Place): Json | undefined {
   const { catalog, random, createdAt } = place;
   if (random.chance(0.005)) return { subject: catalog.nowhere(random), createdAt };
@@ -123,8 +124,8 @@ function like(place: Place): Json | undefined {
     const subject = catalog.postBefore(random, (place.k + 1) / place.count);
     if (subject && isNew(place, subject.uri)) return { subject: bare(subject), createdAt };
   }
-  // A giant has liked all there is: it goes on with posts that are gone.
-  return place.count > GIANT ? { subject: catalog.nowhere(random), createdAt } : undefined;
+  // A repo may be told to be larger than there is to like: it goes on with posts that are gone.
+  return isSized(place) ? { subject: catalog.nowhere(random), createdAt } : undefined;
 }
 
 function aboutSomebody(place: Place): Json | undefined {
@@ -134,7 +135,7 @@ function aboutSomebody(place: Place): Json | undefined {
     const subject = catalog.did(other);
     if (other !== index && isNew(place, subject)) return { subject, createdAt };
   }
-  return place.count > GIANT ? { subject: madeUpDid(`${index} ${random.bits()}`), createdAt } : undefined;
+  return isSized(place) ? { subject: madeUpDid(`${index} ${random.bits()}`), createdAt } : undefined;
 }
 
 function verification(place: Place): Json | undefined {

@@ -13,6 +13,7 @@ const account = network.world.accounts.find(({ repo }) => repo.records.size > 30
 const UNNOTICED = new Set<string>([
   'car-future-rev',
   'car-bad-rev',
+  'car-empty-block',
   'car-subtree-bomb',
   'car-deep-chain',
   'car-very-deep-chain',

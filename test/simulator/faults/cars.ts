@@ -4,10 +4,11 @@ import { cidOf } from '../protocol/cid.ts';
 import { signCommit } from '../protocol/commit.ts';
 import { deriveKey } from '../protocol/keys.ts';
 import { blockOf, cidOfNode, nodes } from '../protocol/tree.ts';
+import { setKey } from '../protocol/tree-edit.ts';
 import type { Account } from '../world/account.ts';
-import { Forest, leavesOf } from './forest.ts';
+import { dummyLeaf, Forest, leavesOf } from './forest.ts';
 
-/** TID of a time in the year 2100. */
+/** The TID of a time in the year 2041. */
 export const FUTURE_REV = '3zzzzzzzzzz22';
 
 /** Makes a CAR that no reader may take for the account's repo. */
@@ -32,6 +33,7 @@ export const CAR_FAULTS = {
   'car-not-a-commit': notACommit,
   'car-odd-hash': oddHash,
   'car-huge-section': hugeSection,
+  'car-empty-block': emptyBlock,
   'car-subtree-bomb': (account) => new Forest(account).sharedSubtrees(19),
   'car-deep-chain': (account) => new Forest(account).chain(5000),
   'car-very-deep-chain': (account) => new Forest(account).chain(60_000),
@@ -42,11 +44,10 @@ export const CAR_FAULTS = {
   'car-bad-prefix': (account) => new Forest(account).flat(leavesOf(account), { prefix: 200 }),
   'car-lazy-prefix': (account) => new Forest(account).flat(leavesOf(account), { prefix: 0 }),
   'car-negative-prefix': (account) => new Forest(account).flat(leavesOf(account), { prefix: -1 }),
-  'car-bad-key': (account) => new Forest(account).flat([['no-slash', leavesOf(account)[0]![1]]]),
-  'car-deep-key': (account) => new Forest(account).flat([['a.b.c/d/e', leavesOf(account)[0]![1]]]),
-  'car-dots-key': (account) => new Forest(account).flat([['a.b.c/..', leavesOf(account)[0]![1]]]),
-  'car-long-key': (account) =>
-    new Forest(account).flat([[`a.b.c/${'x'.repeat(1100)}`, leavesOf(account)[0]![1]]]),
+  'car-bad-key': (account) => new Forest(account).flat([dummyLeaf('no-slash')]),
+  'car-deep-key': (account) => new Forest(account).flat([dummyLeaf('a.b.c/d/e')]),
+  'car-dots-key': (account) => new Forest(account).flat([dummyLeaf('a.b.c/..')]),
+  'car-long-key': (account) => new Forest(account).flat([dummyLeaf(`a.b.c/${'x'.repeat(1100)}`)]),
   'car-deep-cbor': (account) => new Forest(account).over(Buffer.alloc(100_000, 0x81)),
   'car-node-no-map': (account) => new Forest(account).over(text('a node')),
   'car-node-long-list': (account) =>
@@ -104,6 +105,17 @@ function headed({ repo }: Account, roots: Buffer[]): Buffer {
 function twoRoots(account: Account): Buffer {
   const root = link(account.repo.commit.cid);
   return headed(account, [root, root]);
+}
+
+/** A record of no bytes at all. */
+function emptyBlock({ did, repo, rev, key }: Account): Buffer {
+  const nothing = Buffer.alloc(0);
+  const cid = cidOf(nothing);
+  const tree = setKey(repo.tree, 'app.bsky.feed.post/3kempty222222', cid);
+  const commit = signCommit({ did, rev, data: cidOfNode(tree) }, key);
+  const grown = [...nodes(tree)].map((n): Block => [cidOfNode(n), blockOf(n)]);
+  const records = [...repo.records.values()].map((block): Block => [cidOf(block), block]);
+  return car(commit.cid, [[commit.cid, commit.block], ...grown, ...records, [cid, nothing]]);
 }
 
 function notACommit({ repo: { tree } }: Account): Buffer {

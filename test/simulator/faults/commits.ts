@@ -8,7 +8,7 @@ import { FUTURE_REV, flipBit } from './cars.ts';
 import type { Expectation } from './registry.ts';
 import { derSignature, highSignature } from './signatures.ts';
 
-/** What is sent of a commit. `original`: the true event follows or precedes the false one. */
+/** What is sent of a commit: one false event, none, or true and false ones together. */
 interface Spoiled {
   bodies: CommitBody[];
   expect: Expectation;
@@ -39,7 +39,12 @@ export const COMMIT_FAULTS = {
   'commit-wrong-op-cid': (body, _, cid) => changedOp(body, ({ cid: old }) => old !== null, { cid }),
   'commit-wrong-action': (body) => changedOp(body, ({ action }) => action === 'update', { action: 'create' }),
   'commit-wrong-prev': (body, _, prev) => changedOp(body, (op) => op.prev !== undefined, { prev }),
-  'commit-missing-prev': (body) => changedOp(body, (op) => op.prev !== undefined, { prev: undefined }),
+  /** True but for what a legacy producer leaves out. */
+  'commit-missing-prev': (body) =>
+    body.ops.some((op) => op.prev !== undefined) && {
+      bodies: [{ ...body, ops: withoutPrev(body.ops) }],
+      expect: 'any',
+    },
   'commit-prev-on-create': (body, _, prev) => changedOp(body, ({ action }) => action === 'create', { prev }),
   'commit-bad-path': (body) =>
     changedOp(body, ({ action }) => action === 'create', { path: '../../etc/passwd' }),
@@ -58,7 +63,7 @@ export const COMMIT_FAULTS = {
   /** Never sent. */
   'commit-lost': () => ({ bodies: [], expect: 'repair' }),
   'commit-twice': (body) => ({ bodies: [body, body], expect: 'drop' }),
-  /** Besides the true one a properly signed one of the year 2100. */
+  /** Besides the true one a properly signed one of the year 2041. */
   'commit-future-rev': futureRev,
 } as const satisfies Record<
   string,
@@ -113,7 +118,11 @@ function changedOp(
 
 /** As software from before Sync v1.1 sends it. */
 function legacy({ prevData: _, ...body }: CommitBody): CommitBody {
-  return { ...body, ops: body.ops.map(({ prev: __, ...op }) => op) };
+  return { ...body, ops: withoutPrev(body.ops) };
+}
+
+function withoutPrev(ops: Op[]): Op[] {
+  return ops.map(({ prev: _, ...op }) => op);
 }
 
 function withoutBlock(body: CommitBody, choose: (body: CommitBody) => Cid | undefined): Spoiled | undefined {

@@ -9,10 +9,15 @@ type Leaf = readonly [key: string, value: Cid];
 
 const DUMMY = map({ a: integer(1) });
 
+/** A leaf whose record is there and means nothing. */
+export function dummyLeaf(key: string): Leaf {
+  return [key, cidOf(DUMMY)];
+}
+
 /** A few leaves of an account's tree in order; made up where it has too few. */
 export function leavesOf(account: Account): Leaf[] {
   const some: Leaf[] = [...leaves(account.repo.tree)].slice(0, 8);
-  for (let i = some.length; i < 8; i++) some.push([`zz.z.z/${i}`, cidOf(DUMMY)]);
+  for (let i = some.length; i < 8; i++) some.push(dummyLeaf(`zz.z.z/${i}`));
   return some;
 }
 

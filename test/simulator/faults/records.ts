@@ -65,7 +65,6 @@ export const RECORD_FAULTS = {
   'record-long-list': { fate: 'refused', block: postWith('x', head(4, 0xfffffff0)) },
   'record-no-map': { fate: 'refused', block: text('just a text') },
   'record-list': { fate: 'refused', block: array([text('a')]) },
-  'record-empty': { fate: 'refused', block: Buffer.alloc(0) },
   'record-trailing': { fate: 'refused', block: Buffer.concat([post(), Buffer.of(0)]) },
   'record-unsorted-keys': { fate: 'either', block: unsorted() },
   'record-twice-a-key': {
