@@ -1,5 +1,5 @@
 import { applyEvents, databasePool, type Pool } from '@headwater/database';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, onTestFailed } from 'vitest';
 import { startRedis, type TestRedis, useDatabase } from '../../../test/support/index.ts';
 import { startService } from '../../../test/support/services.ts';
 import { until } from '../../../test/support/wait.ts';
@@ -53,7 +53,7 @@ const start = () =>
 
 it('kill -9 at any moment repeats work and loses none', { timeout: 120_000 }, async () => {
   const seed = Number(process.env['SEED'] ?? Date.now() % 100_000);
-  console.log(`seed ${seed}`);
+  onTestFailed(() => console.log(`SEED=${seed}`));
   const random = randomOf(seed);
   const host = await network.host();
   const accounts = [

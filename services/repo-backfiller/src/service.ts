@@ -42,7 +42,7 @@ export interface Tuning {
 }
 
 /** Entries of the output stream: as large as costs least in Redis, small enough for a batch of the indexer. */
-const PART = { events: 200, chars: 256 * 1024, sendChars: 1024 * 1024 };
+const PART = { events: 200, chars: 256 * 1024, sendChars: 512 * 1024 };
 /** Who reads the output stream. */
 const OUTPUT_GROUP = 'firehose_group';
 /** Nothing can be fetched without the PLC directory. */
