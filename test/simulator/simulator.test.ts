@@ -34,7 +34,7 @@ describe('repos', () => {
 
   test('hold records that their lexicons allow, encoded as @ipld/dag-cbor does', async () => {
     const network = new Network({ seed: 4, repos: 40, recordsPerRepo: 60 });
-    await network.run({ operations: 500 });
+    await network.run({ operations: 300 });
     for (const { uri, json, cid } of network.truth().records()) {
       const value = fromJson(json);
       expect(cidText(cidOf(encode(value)))).toBe(cid);
@@ -81,7 +81,7 @@ describe('trees', () => {
 describe('frames', () => {
   test('are messages of their lexicon, with proofs and a tree that can be undone to prevData', async () => {
     const network = new Network({ seed: 5, repos: 12, recordsPerRepo: 60, rates: { rotate: 0, migrate: 0 } });
-    await network.run({ operations: 500 });
+    await network.run({ operations: 300 });
     const seen = new Set<string>();
     for (const { header, body } of frames(network)) {
       seen.add(header.t!);

@@ -36,7 +36,7 @@ export const CAR_FAULTS = {
   'car-empty-block': emptyBlock,
   'car-subtree-bomb': (account) => new Forest(account).sharedSubtrees(19),
   'car-deep-chain': (account) => new Forest(account).chain(5000),
-  'car-very-deep-chain': (account) => new Forest(account).chain(60_000),
+  'car-very-deep-chain': (account) => new Forest(account).chain(30_000),
   'car-unordered': (account) => new Forest(account).flat(leavesOf(account).reverse()),
   'car-duplicate-key': (account) =>
     new Forest(account).flat(leavesOf(account).flatMap((leaf) => [leaf, leaf])),
