@@ -44,6 +44,8 @@ export async function sendDifferences(
   const { store, producer, metrics, log, wanted, limits } = context;
   const { did, rev, commit, data } = snapshot;
   const fetch = randomUUID();
+  // Other jobs share the producer: if Redis loses parts of this one, whoever notices, this one must begin again.
+  const { generation } = producer;
   const begun = await store.begin({ did, rev, fetch, force });
   if (begun !== 'go') return { end: begun === 'complete' ? 'unchanged' : 'older' };
 
@@ -51,7 +53,7 @@ export async function sendDifferences(
     repo: { did, rev, commit, data, fetch, time: startedAt.toISOString() },
     limits,
     send: async (entries) => {
-      await producer.append(entries, { signal });
+      await producer.append(entries, { signal, generation });
       metrics.parts.inc(entries.length);
     },
     onUnusable: reporter(snapshot, context),
