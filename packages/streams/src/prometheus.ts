@@ -3,6 +3,7 @@ import type { Redis } from './connect.ts';
 import { within } from './errors.ts';
 import { type Lag, lagOf } from './lag.ts';
 import type { Pressure, StreamMetrics } from './metrics.ts';
+import { redisMetrics } from './redis-health.ts';
 
 const pressures: Pressure[] = ['entries', 'bytes', 'memory', 'unavailable'];
 
@@ -76,8 +77,9 @@ const answerMs = 2000;
 const freshMs = 1000;
 
 /**
- * Gauges of how far groups are behind, looked at when Prometheus scrapes. A
- * stream that can't be looked at has no values rather than old ones.
+ * Gauges of how far groups are behind, and of Redis itself, looked at when
+ * Prometheus scrapes. A stream that can't be looked at has no values rather
+ * than old ones.
  */
 export function lagMetrics(
   metrics: Metrics,
@@ -122,4 +124,5 @@ export function lagMetrics(
   gauge('stream_parked_entries', 'Entries out of the stream until a time.', (lag) => lag.parked);
   gauge('stream_dead_entries', 'Dead letters of the stream.', (lag) => lag.dead);
   gauge('stream_consumers', 'Consumers of the group.', (lag) => lag.consumers);
+  redisMetrics(metrics, redis);
 }

@@ -15,6 +15,8 @@ export interface IngesterMetrics {
   /** A batch is durable up to `seq`; `time` is that of its last event. */
   progress(feed: Feed, host: string, seq: number, time: string | undefined): void;
   connected(feed: Feed, host: string, open: boolean): void;
+  /** Another copy of the service follows the host now: its figures are that copy's to show. */
+  left(feed: Feed, host: string): void;
   page(repos: number, inactive: number, unusable: number): void;
   listingError(kind: string): void;
   skip(): void;
@@ -69,6 +71,9 @@ function feedMetrics(metrics: Metrics) {
       if (!Number.isNaN(seconds)) times[feed].set(host, seconds);
     },
     connected: (feed: Feed, host: string, is: boolean) => void open[feed].set(host, is ? 1 : 0),
+    left(feed: Feed, host: string) {
+      for (const figures of [seqs, times, open]) figures[feed].delete(host);
+    },
     isOpen: (feed: Feed, host: string) => open[feed].get(host) === 1,
   };
 }
@@ -114,7 +119,8 @@ function byFeed(): Record<Feed, Map<string, number>> {
 
 /** Shows one figure a feed, made from those of its hosts; nothing where there is none yet. */
 function show(values: Record<Feed, Map<string, number>>, merge: (...all: number[]) => number) {
-  return function (this: { set(labels: { feed: string }, value: number): void }) {
+  return function (this: { reset(): void; set(labels: { feed: string }, value: number): void }) {
+    this.reset();
     for (const [feed, hosts] of Object.entries(values)) {
       if (hosts.size > 0) this.set({ feed }, merge(...hosts.values()));
     }

@@ -118,6 +118,7 @@ function start(task: Task, shared: Shared, signal: AbortSignal, metrics: Metrics
   const alone = (until: AbortSignal) => {
     const onHeld = (held: boolean) => {
       task.state = held ? 'running' : 'standby';
+      if (!held && task.feed) shared.metrics.left(task.feed, task.host);
     };
     return underLease({ redis, key, ttlMs: settings.leaseMs, signal: until, log, onHeld }, task.run);
   };
