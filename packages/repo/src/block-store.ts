@@ -7,6 +7,7 @@ const FIRST_SLAB = 64 * 1024;
 const LARGEST_SLAB = 4 * 1024 * 1024;
 /** How far is read ahead in the file. */
 const WINDOW = 128 * 1024;
+const NOTHING = Buffer.alloc(0);
 
 interface Slab {
   bytes: Buffer;
@@ -27,12 +28,14 @@ export class BlockStore {
   #last: Slab;
   #disposed = false;
   /** What was read from the file last. */
-  #window = Buffer.alloc(0);
+  #window = NOTHING;
   #windowBase = 0;
   #windowLength = 0;
 
-  constructor() {
-    this.#last = { bytes: Buffer.allocUnsafeSlow(FIRST_SLAB), base: 0, filled: 0 };
+  /** With `whole`, holds these bytes as they are, without a copy; nothing is to be added then. */
+  constructor(whole?: Buffer) {
+    const bytes = whole ?? Buffer.allocUnsafeSlow(FIRST_SLAB);
+    this.#last = { bytes, base: 0, filled: whole === undefined ? 0 : whole.length };
     this.#slabs.push(this.#last);
   }
 
@@ -81,7 +84,7 @@ export class BlockStore {
     if (this.#file === undefined) return;
     await this.#write(this.#last);
     this.#slabs = [];
-    this.#last = { bytes: Buffer.alloc(0), base: this.#written, filled: 0 };
+    this.#last = { bytes: NOTHING, base: this.#written, filled: 0 };
   }
 
   async #write(slab: Slab): Promise<void> {
@@ -162,12 +165,12 @@ export class BlockStore {
     return this.#cached;
   }
 
-  #cached: Slab = { bytes: Buffer.alloc(0), base: 0, filled: 0 };
+  #cached: Slab = { bytes: NOTHING, base: 0, filled: 0 };
 
   async dispose(): Promise<void> {
     this.#disposed = true;
     this.#slabs = [];
-    this.#window = Buffer.alloc(0);
+    this.#window = NOTHING;
     const file = this.#file;
     this.#file = undefined;
     await file?.close();

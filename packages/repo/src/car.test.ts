@@ -111,9 +111,13 @@ describe('a CAR', () => {
       { key: b, value: other },
     ]);
     const bytes = await build.repoOf(large, tree);
-    const whole = await read([bytes]);
-    expect(whole).toContain(text);
-    expect(await read(chunks(bytes, [50_001]), { spoolAboveBytes: 1 })).toBe(whole);
+    for (const options of [{}, { spoolAboveBytes: 1 }]) {
+      await using repo = await openRepo(chunks(bytes, [50_001]), { tmpDir, ...options });
+      const [first, second] = [...repo.records()];
+      expect(first!.bytes()).toEqual(Buffer.from(large[0]!.bytes));
+      expect(second!.bytes()).toEqual(Buffer.from(large[1]!.bytes));
+      expect(() => first!.json()).toThrow(expect.objectContaining({ reason: 'too-large' }));
+    }
     const more: build.Block[] = [];
     build.put(more, { text: `${text}123456789012` });
     expect(await read([bytes, build.section(more[0]!.cid.bytes, more[0]!.bytes)])).toBe('too-large');

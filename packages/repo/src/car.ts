@@ -28,7 +28,7 @@ export interface CarLimits {
  */
 export class CarReader {
   readonly index = new BlockIndex();
-  readonly store = new BlockStore();
+  readonly store: BlockStore;
   /** Bytes taken in so far. */
   total = 0;
   #root: Cid | undefined;
@@ -37,7 +37,8 @@ export class CarReader {
   #maxBytes: number;
   #maxBlockBytes: number;
 
-  constructor(limits: CarLimits) {
+  constructor(limits: CarLimits, whole?: Buffer) {
+    this.store = new BlockStore(whole);
     this.#maxBytes = Math.min(limits.maxBytes, MAX_CAR_BYTES);
     this.#maxBlockBytes = limits.maxBlockBytes ?? MAX_BLOCK_BYTES;
   }
@@ -49,14 +50,25 @@ export class CarReader {
 
   /** Takes the next bytes, which are copied. */
   push(chunk: Uint8Array): void {
-    this.total += chunk.length;
-    if (this.total > this.#maxBytes) {
-      throw new RepoError('too-large', `the CAR has more than ${this.#maxBytes} bytes`);
-    }
+    this.#count(chunk.length);
     for (let from = 0; from < chunk.length; ) {
       if (this.store.current.filled === this.store.current.bytes.length) this.#roll(0);
       from += this.store.fill(chunk, from);
       this.#readSections();
+    }
+  }
+
+  /** Reads the bytes that were given to the constructor as a whole. */
+  readWhole(): void {
+    this.#count(this.store.current.filled);
+    this.#readSections();
+    this.finish();
+  }
+
+  #count(bytes: number): void {
+    this.total += bytes;
+    if (this.total > this.#maxBytes) {
+      throw new RepoError('too-large', `the CAR has more than ${this.#maxBytes} bytes`);
     }
   }
 
@@ -162,10 +174,9 @@ function readHeader(bytes: Uint8Array): Cid {
   return root;
 }
 
-/** Reads a whole CAR that is in memory already. */
+/** Reads a whole CAR that is in memory already, and keeps views of its bytes. */
 export function readCarBytes(bytes: Uint8Array, limits: CarLimits): CarReader {
-  const reader = new CarReader(limits);
-  reader.push(asBuffer(bytes));
-  reader.finish();
+  const reader = new CarReader(limits, asBuffer(bytes));
+  reader.readWhole();
   return reader;
 }

@@ -11,7 +11,6 @@ import { verifySignature } from './signature.ts';
 export const MAX_COMMIT_BLOCKS_BYTES = 2_000_000;
 export const MAX_SYNC_BLOCKS_BYTES = 10_000;
 export const MAX_COMMIT_OPS = 200;
-export const MAX_RECORD_BYTES = 1 << 20;
 const DIGEST_AT = 4;
 
 /** One operation of a commit whose form was checked. */
@@ -150,7 +149,6 @@ function readOp(op: FrameOp, car: CarReader): CommitOp {
 
 function recordJson(block: Buffer | undefined): string {
   if (block === undefined) throw new RepoError('bad-record', 'a delete has no record');
-  if (block.length > MAX_RECORD_BYTES) throw new RepoError('too-large', `a record of ${block.length} bytes`);
   return recordToJson(block);
 }
 

@@ -16,6 +16,8 @@ export type RepoErrorReason =
   | 'too-large'
   /** The commit block lacks a field or has one of a wrong form. */
   | 'bad-commit'
+  /** The commit says that it was made more than five minutes ahead of now. */
+  | 'future-rev'
   /** The commit is another account's. */
   | 'wrong-did'
   | 'bad-signature'

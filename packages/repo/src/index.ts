@@ -37,8 +37,9 @@ export {
   type UnknownFrame,
 } from './frame.ts';
 export { checkCommit } from './inversion.ts';
+export { JsonBytes } from './json-bytes.ts';
 export { decodeLabelFrame, type LabelFrame, type LabelsFrame } from './label-frame.ts';
-export { cborToJson, recordToJson } from './lexicon-json.ts';
+export { cborToJson, MAX_RECORD_BYTES, recordToJson } from './lexicon-json.ts';
 export { isNsid, splitPath } from './repo-path.ts';
 export { verifySignature } from './signature.ts';
 export { type OpenRepoOptions, openRepo, type RepoRecord, RepoSnapshot } from './snapshot.ts';

@@ -1,21 +1,21 @@
-import { anyCidText } from './cid.ts';
+import { cidText } from './cid.ts';
 import type { CommitEvent, CommitOp } from './commit-event.ts';
 import { RepoError } from './errors.ts';
-import { type NodeEntry, nodeDigest } from './node-encoder.ts';
+import { type DigestAt, type NodeEntry, nodeDigest } from './node-encoder.ts';
 import { latin1Text } from './text.ts';
 import { layerOf } from './tree-node.ts';
 import { type TreeVisitor, TreeWalk } from './tree-walk.ts';
 
-const CID_HEAD = Buffer.from('01711220', 'hex');
+const DIGEST_AT = 4;
+const scratch = Buffer.from(`01711220${'00'.repeat(32)}`, 'hex');
 
 /**
  * A piece of a tree of which only the blocks near its changes are known: a
  * key with its record, or (key null) a whole subtree of which only the digest
  * is known. In order, pieces determine the tree, since its form is canonical.
  */
-interface Piece {
+interface Piece extends DigestAt {
   key: string | null;
-  digest: Uint8Array;
   layer: number;
 }
 
@@ -58,19 +58,20 @@ class Pieces implements TreeVisitor {
   readonly list: Piece[] = [];
 
   entry(key: Buffer, keyLength: number, layer: number, bytes: Buffer, valueAt: number): void {
-    const digest = bytes.subarray(valueAt, valueAt + 32);
-    this.list.push({ key: latin1Text(key, 0, keyLength), digest, layer });
+    this.list.push({ key: latin1Text(key, 0, keyLength), layer, bytes, at: valueAt });
   }
 
   absent(bytes: Buffer, digestAt: number, layer: number): void {
-    this.list.push({ key: null, digest: bytes.subarray(digestAt, digestAt + 32), layer });
+    this.list.push({ key: null, layer, bytes, at: digestAt });
   }
 }
 
+/** One walk serves all commits, since none is left half-way. */
+const walk = new TreeWalk();
+
 function piecesOf({ car, root }: CommitEvent): Piece[] {
   const pieces = new Pieces();
-  const walk = new TreeWalk(car.index, car.store, root.data, pieces);
-  walk.step(Number.POSITIVE_INFINITY);
+  walk.begin(car.index, car.store, root.data, pieces).step(Number.POSITIVE_INFINITY);
   return pieces.list;
 }
 
@@ -110,10 +111,10 @@ function undone(op: CommitOp, found: Piece | undefined): Piece | undefined {
   if (op.action === 'delete') {
     if (found !== undefined) contradicts(op, 'deleted, and still in the tree');
   } else if (found === undefined) contradicts(op, 'not in the tree');
-  else if (cidOfDigest(found.digest) !== op.cid) contradicts(op, 'another record in the tree');
+  else if (cidOfDigest(found) !== op.cid) contradicts(op, 'another record in the tree');
   if (op.prev == null) return undefined;
   const layer = found?.layer ?? layerOf(Buffer.from(op.path, 'latin1'));
-  return { key: op.path, digest: op.prevDigest!, layer };
+  return { key: op.path, layer, bytes: op.prevDigest!, at: 0 };
 }
 
 function contradicts(op: CommitOp, what: string): never {
@@ -121,19 +122,19 @@ function contradicts(op: CommitOp, what: string): never {
 }
 
 /** Digest of the root of the tree of these pieces. */
-function rebuild(pieces: readonly Piece[]): Uint8Array {
+function rebuild(pieces: readonly Piece[]): DigestAt {
   if (pieces.length === 0) return nodeDigest(null, []);
   const top = pieces.reduce((layer, piece) => Math.max(layer, piece.layer), 0);
   return buildNode(pieces, 0, pieces.length, top)!;
 }
 
 /** Digest of the node at `layer` that holds the pieces from `from` to `to`; null for none. */
-function buildNode(pieces: readonly Piece[], from: number, to: number, layer: number): Uint8Array | null {
+function buildNode(pieces: readonly Piece[], from: number, to: number, layer: number): DigestAt | null {
   if (from === to) return null;
   const first = pieces[from]!;
-  if (first.key === null && first.layer === layer && to - from === 1) return first.digest;
+  if (first.key === null && first.layer === layer && to - from === 1) return first;
   const entries: NodeEntry[] = [];
-  let left: Uint8Array | null = null;
+  let left: DigestAt | null = null;
   let begin = from;
   for (let i = from; i <= to; i++) {
     const piece = i < to ? pieces[i]! : undefined;
@@ -144,12 +145,13 @@ function buildNode(pieces: readonly Piece[], from: number, to: number, layer: nu
     const subtree = buildNode(pieces, begin, i, layer - 1);
     if (entries.length === 0) left = subtree;
     else entries.at(-1)!.tree = subtree;
-    if (piece !== undefined) entries.push({ key: piece.key, value: piece.digest, tree: null });
+    if (piece !== undefined) entries.push({ key: piece.key, value: piece, tree: null });
     begin = i + 1;
   }
   return nodeDigest(left, entries);
 }
 
-function cidOfDigest(digest: Uint8Array): string {
-  return anyCidText(Buffer.concat([CID_HEAD, digest]));
+function cidOfDigest({ bytes, at }: DigestAt): string {
+  for (let i = 0; i < 32; i++) scratch[DIGEST_AT + i] = bytes[at + i]!;
+  return cidText(scratch);
 }

@@ -4,7 +4,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import * as any from '../testing/arbitraries.ts';
 import { RepoError } from './errors.ts';
-import { cborToJson, recordToJson } from './lexicon-json.ts';
+import { JsonBytes } from './json-bytes.ts';
+import { appendRecord, cborToJson, MAX_RECORD_BYTES, recordToJson } from './lexicon-json.ts';
 
 const hex = (text: string) => Buffer.from(text.replaceAll(' ', ''), 'hex');
 
@@ -104,5 +105,32 @@ describe('recordToJson', () => {
       expect(() => recordToJson(hex(bytes))).toThrow(RepoError);
     }
     expect(recordToJson(hex('a0'))).toBe('{}');
+  });
+});
+
+describe('JsonBytes', () => {
+  test('puts text, records and CIDs together, and leaves nothing of a record that is refused', () => {
+    const bytes = new JsonBytes();
+    const good = Buffer.from(reference.encode({ text: 'größe' }));
+    for (let round = 0; round < 2; round++) {
+      bytes.ascii('[');
+      appendRecord(bytes, good);
+      const before = bytes.length;
+      for (const bad of [
+        hex('a1 61 61 61 ff'),
+        hex('a1 61 61 f7'),
+        hex('01'),
+        Buffer.alloc(MAX_RECORD_BYTES + 1),
+      ]) {
+        expect(() => appendRecord(bytes, bad)).toThrow(RepoError);
+        expect(bytes.length).toBe(before);
+      }
+      bytes.ascii(',"');
+      bytes.cid(hex(`01711220 ${'00'.repeat(32)}`), 0);
+      bytes.ascii('"]');
+      const cid = 'bafyreiaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa';
+      expect(bytes.takeBytes().toString()).toBe(`[{"text":"größe"},"${cid}"]`);
+      expect(bytes.length).toBe(0);
+    }
   });
 });

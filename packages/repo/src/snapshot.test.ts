@@ -6,7 +6,9 @@ import { randomRecords } from '../testing/network.ts';
 import { random } from '../testing/random.ts';
 import { type BuiltRepo, buildRepo, carOf, referenceRecords } from '../testing/reference.ts';
 import { RepoError } from './errors.ts';
+import { JsonBytes } from './json-bytes.ts';
 import { type OpenRepoOptions, openRepo } from './snapshot.ts';
+import { tidTime } from './tid.ts';
 
 const tmpDir = tmpdir();
 
@@ -86,6 +88,28 @@ describe('a repo that the reference library built', () => {
     expect(repo).toMatchObject({ did: built.did, rev: built.repo.commit.rev, bytes: built.car.length });
     expect(repo.commit).toBe(built.repo.cid.toString());
     expect(repo.data).toBe(built.repo.commit.data.toString());
+  });
+
+  test('is refused with a rev ahead of the clock, and read five minutes before it', async () => {
+    const { car, repo } = await buildRepo(randomRecords(24, 5));
+    const made = tidTime(repo.commit.rev);
+    await expect(openRepo([car], { tmpDir, now: made - 301_000 })).rejects.toMatchObject({
+      reason: 'future-rev',
+    });
+    await using opened = await openRepo([car], { tmpDir, now: made - 299_000 });
+    expect(opened.count).toBe(5);
+  });
+
+  test('writes its records as bytes too', async () => {
+    const { car } = await buildRepo(randomRecords(25, 100));
+    await using repo = await openRepo([car], { tmpDir });
+    const bytes = new JsonBytes();
+    for (const record of repo.records()) {
+      record.writeJson(bytes);
+      expect(bytes.takeBytes().toString()).toBe(record.json());
+      record.writeCid(bytes);
+      expect(bytes.takeText()).toBe(record.cid);
+    }
   });
 
   test('throws nothing but RepoError, and ends, whatever is done to its bytes', async () => {

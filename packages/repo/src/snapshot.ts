@@ -5,9 +5,11 @@ import { CarReader } from './car.ts';
 import { cidText } from './cid.ts';
 import { type Commit, decodeCommit } from './commit.ts';
 import { RepoError } from './errors.ts';
-import { recordToJson } from './lexicon-json.ts';
+import type { JsonBytes } from './json-bytes.ts';
+import { appendRecord, recordToJson } from './lexicon-json.ts';
 import type { RecordTable } from './record-table.ts';
 import { verifySignature } from './signature.ts';
+import { isFutureTid } from './tid.ts';
 import { TreeWalk, WholeTree } from './tree-walk.ts';
 
 /** How much is done between two turns of the event loop: a few milliseconds. */
@@ -27,6 +29,8 @@ export interface OpenRepoOptions {
   spoolAboveBytes?: number;
   /** Folder of that file, which has no name while it is in use. Required for CARs that large. */
   tmpDir: string;
+  /** The present time in ms, against which the rev is held. Default: the clock. */
+  now?: number;
   signal?: AbortSignal;
 }
 
@@ -52,11 +56,14 @@ export async function openRepo(
     if (options.did !== undefined && commit.did !== options.did) {
       throw new RepoError('wrong-did', `the repo is of ${commit.did}, not of ${options.did}`);
     }
+    // As the floor of the repo it would hide every commit until then.
+    if (isFutureTid(commit.rev, options.now))
+      throw new RepoError('future-rev', `the rev ${commit.rev} is ahead`);
     if (options.key !== undefined && !verifySignature(options.key, commit.unsigned, commit.sig)) {
       throw new RepoError('bad-signature', `the commit of ${commit.did} is not signed with its key`);
     }
     const tree = new WholeTree(car.index);
-    const walk = new TreeWalk(car.index, car.store, commit.data, tree);
+    const walk = new TreeWalk().begin(car.index, car.store, commit.data, tree);
     while (!walk.step(STEP_ENTRIES)) await breathe(options.signal);
     car.index.freeze();
     return new RepoSnapshot(car, commit, tree.table);
@@ -225,12 +232,31 @@ export class RepoRecord {
   /**
    * The record as lexicon JSON text.
    *
-   * @throws RepoError `bad-cbor`, `bad-record`: this record alone is bad, its neighbours are not
+   * @throws RepoError `bad-cbor`, `bad-record`, `too-large`: this record alone is bad, its neighbours are not
    */
   json(): string {
     const { index, store } = this.#source;
     const length = index.length(this.#block);
     const buffer = store.read(index.position(this.#block), length);
     return recordToJson(buffer, store.offset, store.offset + length);
+  }
+
+  /**
+   * Appends the record as lexicon JSON to bytes in the making, which saves
+   * the text in between. Where it throws, nothing is appended.
+   *
+   * @throws RepoError as `json`
+   */
+  writeJson(to: JsonBytes): void {
+    const { index, store } = this.#source;
+    const length = index.length(this.#block);
+    const buffer = store.read(index.position(this.#block), length);
+    appendRecord(to, buffer, store.offset, store.offset + length);
+  }
+
+  /** Appends the text of the record's CID. */
+  writeCid(to: JsonBytes): void {
+    this.#source.index.copyDigest(this.#block, cidScratch, DIGEST_AT);
+    to.cid(cidScratch, 0);
   }
 }

@@ -55,28 +55,36 @@ export class WholeTree implements TreeVisitor {
  * visits.
  */
 export class TreeWalk {
-  #index: BlockIndex;
-  #store: BlockStore;
-  #visitor: TreeVisitor;
+  #index!: BlockIndex;
+  #store!: BlockStore;
+  #visitor!: TreeVisitor;
   #levels: Level[] = [];
   #depth = 0;
-  #visited: Uint8Array;
+  #visited!: Uint8Array;
   /** The key met last. */
   #key = Buffer.alloc(MAX_KEY_BYTES);
   #keyLength = 0;
   /** Views of `#key` by their length: making one costs a third of hashing it. */
   #keys: Buffer[] = [];
 
-  /** @throws RepoError as `step` */
-  constructor(index: BlockIndex, store: BlockStore, root: Cid, visitor: TreeVisitor) {
+  /**
+   * Goes to the root of a tree. A walk may begin anew at any time, which
+   * saves the making of its buffers.
+   *
+   * @throws RepoError as `step`
+   */
+  begin(index: BlockIndex, store: BlockStore, root: Cid, visitor: TreeVisitor): this {
     this.#index = index;
     this.#store = store;
     this.#visitor = visitor;
     this.#visited = new Uint8Array((index.size >> 3) + 1);
-    this.#begin(root);
+    this.#depth = 0;
+    this.#keyLength = 0;
+    this.#enterRoot(root);
+    return this;
   }
 
-  #begin(root: Cid): void {
+  #enterRoot(root: Cid): void {
     const block = this.#index.find(root.bytes, DIGEST_AT);
     if (block < 0) missing('of the root of the tree');
     const level = this.#enter(block, 0);

@@ -143,13 +143,17 @@ function buildNode(
     if (leaf !== undefined && leaf.layer < layer) continue;
     const tree = buildNode(leaves, begin, i, layer - 1, nodes);
     if (entries.length === 0) left = tree;
-    else entries.at(-1)!.tree = tree;
-    if (leaf !== undefined) entries.push({ key: leaf.key, value: leaf.digest, tree: null });
+    else entries.at(-1)!.tree = at(tree);
+    if (leaf !== undefined) entries.push({ key: leaf.key, value: { bytes: leaf.digest, at: 0 }, tree: null });
     begin = i + 1;
   }
-  const bytes = encodeNode(left, entries);
+  const bytes = encodeNode(at(left), entries);
   nodes.push(bytes);
   return digestOf(bytes);
+}
+
+function at(digest: Buffer | null) {
+  return digest === null ? null : { bytes: digest, at: 0 };
 }
 
 function recordOf(key: string, i: number, seed: number, padding: number): Buffer {
