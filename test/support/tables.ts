@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import pg from 'pg';
 
 /** What depends on when and how often something happened, not on what is true. */
@@ -40,7 +41,7 @@ export async function dumpTables(databaseUrl: string): Promise<Record<string, st
   }
 }
 
-/** What two dumps differ in, a few lines of each table; empty when they are equal. */
+/** What two dumps differ in, a few rows of each table; empty when they are equal. */
 export function diffDumps(wanted: Record<string, string[]>, got: Record<string, string[]>): string[] {
   const differences: string[] = [];
   for (const table of new Set([...Object.keys(wanted), ...Object.keys(got)])) {
@@ -49,9 +50,30 @@ export function diffDumps(wanted: Record<string, string[]>, got: Record<string, 
     const extra = [...right].filter((line) => !left.has(line));
     const sizes = [wanted[table]?.length, got[table]?.length];
     if (missing.length + extra.length === 0 && sizes[0] === sizes[1]) continue;
-    differences.push(`${table}: ${sizes[0]} rows wanted, ${sizes[1]} there`);
-    differences.push(...missing.slice(0, 3).map((line) => `  missing ${line.slice(0, 400)}`));
-    differences.push(...extra.slice(0, 3).map((line) => `  extra   ${line.slice(0, 400)}`));
+    differences.push(`${table}: ${sizes[0]} rows wanted, ${sizes[1]} there, ${missing.length} not as wanted`);
+    differences.push(...pairs(missing, extra).slice(0, 5));
   }
   return differences;
+}
+
+/** Rows of one key side by side, with the columns that differ; the others whole. */
+function pairs(missing: string[], extra: string[]): string[] {
+  const there = new Map(extra.map((line) => [keyOf(line), line]));
+  const lines = missing.map((line) => {
+    const other = there.get(keyOf(line));
+    if (other === undefined) return `  missing ${line}`;
+    there.delete(keyOf(line));
+    const [left, right] = [JSON.parse(line), JSON.parse(other)];
+    const columns = Object.keys(left).filter((name) => !isDeepStrictEqual(left[name], right[name]));
+    const shown = columns.map(
+      (name) => `${name} ${JSON.stringify(left[name])} wanted, ${JSON.stringify(right[name])}`,
+    );
+    return `  ${keyOf(line)}: ${shown.join('; ')}`;
+  });
+  return [...lines, ...[...there.values()].map((line) => `  extra   ${line}`)];
+}
+
+function keyOf(line: string): string {
+  const row = JSON.parse(line);
+  return String(row.uri ?? row.did ?? line);
 }
