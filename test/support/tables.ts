@@ -6,6 +6,7 @@ const IGNORED: Record<string, string[]> = {
   '*': ['indexedAt'],
   actor: ['handle'],
   notification: ['id'],
+  'headwater.departure': ['said_at', 'due', 'tries', 'confirmed_at', 'purged_at'],
   'headwater.repo': [
     ...['fetch_id', 'parts', 'parts_done', 'fresh', 'fetch_commit', 'fetch_data', 'links'],
     ...['gap_at', 'gap_reason', 'asked_at', 'first_seen', 'updated_at'],

@@ -251,7 +251,7 @@ describe('gaps', () => {
   it('ask for a fetch after a while, once, and are forgotten when the missing commit comes', async () => {
     await applyEvents(pool, [live(1, null), live(3, 2)]);
     expect(await gaps(60_000)).toEqual([]);
-    expect(await gaps(0)).toEqual([{ did, reason: 'gap', head: tid(1) }]);
+    expect(await gaps(0)).toEqual([{ did, reason: 'gap', head: tid(1), above: tid(3) }]);
     expect(await gaps(0)).toEqual([]);
     await applyEvents(pool, [live(2, 1)]);
     expect(await table('SELECT gap_at, asked_at, head FROM headwater.repo')).toEqual([
@@ -278,6 +278,7 @@ it('says that PostgreSQL is at fault when it is, and changes nothing', async () 
   const lock = await pool.connect();
   await lock.query('BEGIN; LOCK TABLE record');
   const applied = applyEvents(pool, [[post('x')]]);
+  applied.catch(() => {});
   const waiting = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event_type = 'Lock'`;
   while ((await pool.query(waiting)).rowCount === 0);

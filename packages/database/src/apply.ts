@@ -1,4 +1,5 @@
 import type { StreamEvent } from '@headwater/events';
+import { noteDepartures } from './accounts.ts';
 import { addActors, requestHandles, writeStatuses, writeSync } from './actors.ts';
 import { Counts } from './counts.ts';
 import { planEntry, type Repo } from './decide.ts';
@@ -223,13 +224,15 @@ class Batch {
   /** Everything that belongs to repos as a whole, then the counts that repos share. */
   private async finish(counts: Counts): Promise<void> {
     const { client } = this;
-    const newcomers = [...this.repos.values()].filter((repo) => !repo.actor);
+    const newcomers = [...this.repos.values()].filter((repo) => !repo.actor && repo.state !== 'deleted');
     await addActors(client, newcomers, this.options.now);
     for (const repo of newcomers) this.repos.set(repo.did, { ...repo, actor: true });
     const changed = [...this.repos.values()].filter((repo) => repo !== this.before.get(repo.did));
     const restated = changed.filter((repo) => repo.account !== this.before.get(repo.did)!.account);
     await writeStatuses(client, restated);
-    await requestHandles(client, this.identities, true);
+    await noteDepartures(client, restated);
+    const present = this.identities.filter((did) => this.repos.get(did)!.state !== 'deleted');
+    await requestHandles(client, present, true);
     await writeSync(client, this.commits);
     await saveRepos(client, changed);
     await counts.write(client);

@@ -5,7 +5,7 @@ import { addCommit, addFetch, addSync, type Chain, type Link, maxLinks } from '.
 const empty: Chain = { head: null, headData: null, links: [] };
 
 /** Commits `a` to `z`: each names the one before. */
-function commits(count: number, first: string | null = null): Required<Link>[] {
+function commits(count: number, first: string | null = null): Required<Omit<Link, 'joined' | 'sync'>>[] {
   return Array.from({ length: count }, (_, n) => ({
     since: n === 0 ? first : name(n - 1),
     prevData: n === 0 ? first && `data ${first}` : `data ${name(n - 1)}`,
@@ -75,6 +75,20 @@ describe('the chain of commits', () => {
     expect(addFetch(chain, name(1), 'x')).toMatchObject({ head: name(1), links: [] });
   });
 
+  it('takes a commit that goes on from below the head for another history', () => {
+    const [, b, c] = commits(3);
+    const chain = add(empty, commits(3));
+    // The host was set back to `b` and has gone on from there.
+    const fork = { since: b!.rev, prevData: b!.data, rev: name(7), data: 'fork' };
+    const { chain: broken, outcome } = addCommit(chain, fork);
+    expect(outcome).toBe('broken');
+    expect(add(broken, [{ since: name(7), prevData: 'fork', rev: name(8), data: 'd8' }]).head).toBe(c!.rev);
+    expect(addFetch(broken, name(7), 'fork')).toMatchObject({ head: name(7), links: [] });
+    // The same tree is the same history, whatever revs lie between.
+    expect(addCommit(chain, { ...fork, prevData: c!.data }).outcome).toBe('extended');
+    expect(addCommit(chain, { ...fork, prevData: null }).outcome).toBe('broken');
+  });
+
   it('takes a second first commit for a contradiction', () => {
     const chain = add(empty, commits(3));
     expect(addCommit(chain, { since: null, prevData: null, rev: name(7), data: 'd' }).outcome).toBe('broken');
@@ -92,10 +106,12 @@ describe('the chain of commits', () => {
       outcome: 'extended',
       chain: { head: name(5), links: [] },
     });
-    expect(addSync(chain, { rev: name(5), data: 'other' })).toMatchObject({
-      outcome: 'broken',
-      chain: { head: name(2), links: [{ broken: true }] },
-    });
+    const other = addSync(chain, { rev: name(5), data: `data ${name(4)}` });
+    expect(other).toMatchObject({ outcome: 'pending', chain: { head: name(2), links: [{ sync: true }] } });
+    // What led there was only late; or a fetch brings it.
+    expect(add(other.chain, commits(5).slice(3).reverse())).toMatchObject({ head: name(5), links: [] });
+    expect(addFetch(other.chain, name(4), `data ${name(4)}`)).toMatchObject({ head: name(5), links: [] });
+    expect(addFetch(other.chain, name(5), 'x')).toMatchObject({ head: name(5), links: [] });
     expect(addSync(chain, { rev: name(1), data: 'other' }).outcome).toBe('replay');
     expect(addSync(chain, { rev: name(2), data: 'other' }).outcome).toBe('broken');
     expect(addSync(chain, { rev: name(2), data: `data ${name(2)}` }).outcome).toBe('replay');

@@ -2,10 +2,11 @@
  * The chain of a repo's commits: up to which rev the history is known without a
  * gap. Pure functions; the state is stored in headwater.repo.
  *
- *   commit since ≤ head ────────────► head = rev, then every link that now fits
+ *   commit whose since and prevData are the head's ──► head = rev, then every link that now fits
  *   commit since > head, or head not known ──► kept as a link
  *   fetch of rev R complete ────────► head = max(head, R), then every link that now fits
- *   contradiction (prevData, #sync) ► kept as a link that only a fetch at or above it resolves
+ *   contradiction (since, prevData) ─► kept as a link that only a fetch at or above it resolves
+ *   #sync of another tree ───────────► kept until the head has that tree, or a fetch is at or above it
  */
 
 /** A run of live commits from above `since` up to `rev`. */
@@ -15,6 +16,10 @@ export interface Link {
   rev: string;
   prevData?: string | null | undefined;
   data?: string | null | undefined;
+  /** Made of several commits: the head may be one of those in it. */
+  joined?: boolean | undefined;
+  /** States the tree at this rev, not how it came about. */
+  sync?: boolean | undefined;
   /** Contradicts what we hold: no predecessor will ever make it fit. */
   broken?: boolean | undefined;
 }
@@ -69,7 +74,8 @@ export function addSync(
     return { chain, outcome: contradiction ? 'broken' : 'replay' };
   }
   if (head !== null && same) return { chain: absorb({ ...chain, head: sync.rev }), outcome: 'extended' };
-  return { chain: withLink(chain, { ...sync, broken: true }), outcome: 'broken' };
+  // The commits that led there may still be on their way.
+  return { chain: withLink(chain, { ...sync, sync: true }), outcome: 'pending' };
 }
 
 /** A whole fetch of `rev` is applied: everything up to it is known. */
@@ -80,7 +86,8 @@ export function addFetch(chain: Chain, rev: string, data: string | null): Chain 
 
 /** A commit that a run of links has already taken in. */
 function isWithin(commit: Link, run: Link): boolean {
-  if (run.broken || run.since == null || commit.since == null) return commit.rev === run.rev && !run.broken;
+  if (run.broken || run.sync) return false;
+  if (run.since == null || commit.since == null) return commit.rev === run.rev;
   return run.since <= commit.since && commit.rev <= run.rev;
 }
 
@@ -88,14 +95,21 @@ function isFirst(chain: Chain, commit: Link): boolean {
   return chain.head === null && commit.since === null && commit.prevData == null;
 }
 
+/**
+ * Whether a link goes on where the head is (Sync v1.1: `since` and `prevData` are the rev and the tree that we hold).
+ * Where the trees agree the revs need not: a `#sync` may lie between. A commit that goes on from below the head
+ * comes from a history that is not ours, as of a host that was set back.
+ */
 function fitOf({ head, headData }: Chain, link: Link): 'fits' | 'waits' | 'contradicts' {
   if (link.broken) return 'waits';
+  if (link.sync) return link.data != null && link.data === headData ? 'fits' : 'waits';
   if (link.since === undefined) return 'fits';
+  const comparable = link.prevData != null && headData !== null;
+  if (comparable && link.prevData === headData) return 'fits';
   if (link.since === null) return 'contradicts';
   if (link.since > head!) return 'waits';
-  const differs =
-    link.since === head && link.prevData != null && headData !== null && link.prevData !== headData;
-  return differs ? 'contradicts' : 'fits';
+  if (link.since === head) return comparable ? 'contradicts' : 'fits';
+  return link.joined ? 'fits' : 'contradicts';
 }
 
 /** Moves the head over every link that fits, and forgets those at or below it. */
@@ -110,7 +124,7 @@ function absorb(chain: Chain): Chain {
       headData = link.data ?? null;
     } else left.push(fit === 'contradicts' ? { ...link, broken: true } : link);
   }
-  return { head, headData, links: left };
+  return { head, headData, links: left.filter((link) => link.rev > head!) };
 }
 
 /** Adds a link, neighbours joined into one run; sorted by rev. */
@@ -121,9 +135,9 @@ function withLink(chain: Chain, link: Link): Chain {
   const joined: Link[] = [];
   for (const next of sorted) {
     const last = joined.at(-1);
-    const neighbours = last && !last.broken && !next.broken && next.since === last.rev;
+    const neighbours = last && !last.broken && !last.sync && !next.broken && next.since === last.rev;
     const agree = neighbours && (next.prevData == null || last.data == null || next.prevData === last.data);
-    if (agree) joined[joined.length - 1] = { ...last, rev: next.rev, data: next.data };
+    if (agree) joined[joined.length - 1] = { ...last, rev: next.rev, data: next.data, joined: true };
     else joined.push(neighbours ? { ...next, broken: true } : next);
   }
   return { ...chain, links: joined.slice(-maxLinks) };

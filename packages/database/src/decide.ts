@@ -3,7 +3,13 @@ import { addCommit, addFetch, addSync, type Chain, type ChainOutcome } from './c
 import type { AccountState, Entry, Op } from './prepare.ts';
 import { add, contains, covers, type Ranges } from './ranges.ts';
 
-export type RepoStateName = 'new' | 'fetching' | 'sent' | 'complete' | 'unavailable' | 'failed';
+export type RepoStateName = 'new' | 'fetching' | 'sent' | 'complete' | 'unavailable' | 'failed' | 'deleted';
+
+/**
+ * Why a repo is to be looked at: a commit is missing; what we hold is contradicted; nothing is known to be wrong, but
+ * the account was away or a host says that it lost track of it.
+ */
+export type GapReason = 'gap' | 'desync' | 'account';
 
 /** A row of headwater.repo. */
 export interface Repo extends Chain {
@@ -17,8 +23,9 @@ export interface Repo extends Chain {
   fetchCommit: string | null;
   fetchData: string | null;
   liveRev: string | null;
+  /** It may be out of step and is to be looked at: something is missing, contradicts, or the account is back. */
   gap: boolean;
-  gapReason: string | null;
+  gapReason: GapReason | null;
   account: AccountState | null;
   actor: boolean;
 }
@@ -35,7 +42,7 @@ export interface EntryPlan {
   ops: readonly Op[];
   /** The rows of this entry can't be there yet: write without reading. */
   direct: boolean;
-  dropped?: 'below-floor' | 'older-fetch';
+  dropped?: 'below-floor' | 'older-fetch' | 'deleted-account';
   chain?: ChainOutcome;
   /** The commit that the repo now stands at, for actor_sync. */
   at?: { rev: string; cid: string } | undefined;
@@ -45,6 +52,7 @@ export interface EntryPlan {
 export function planEntry(before: Repo, entry: Entry): EntryPlan {
   const repo = takeAccount(before, entry.account);
   if (!entry.commit) return { repo, ops: [], direct: false };
+  if (repo.state === 'deleted') return { repo, ops: [], direct: false, dropped: 'deleted-account' };
   return entry.live ? planLive(repo, entry, entry.commit) : planBackfill(repo, entry, entry.commit);
 }
 
@@ -54,11 +62,7 @@ function planLive(before: Repo, entry: Entry, { rev, cid, sync, links }: Commit)
   const { chain, outcome } = sync
     ? addSync(before, { rev, data: links.data })
     : addCommit(before, { ...links, rev });
-  const repo: Repo = { ...before, ...chain };
-  if (outcome === 'broken' || (outcome === 'pending' && before.head !== null)) {
-    repo.gap = true;
-    repo.gapReason = before.gapReason === 'desync' || outcome === 'broken' ? 'desync' : 'gap';
-  } else if (chain.links.length === 0 && repo.gapReason !== 'desync') repo.gap = false;
+  const repo: Repo = { ...before, ...chain, ...suspicion(before, chain, outcome) };
   if (sync) return { repo, ops: [], direct: false, chain: outcome };
   if (repo.floor !== null && rev <= repo.floor) {
     return { repo, ops: [], direct: false, chain: outcome, dropped: 'below-floor' };
@@ -66,6 +70,24 @@ function planLive(before: Repo, entry: Entry, { rev, cid, sync, links }: Commit)
   if (repo.liveRev === null || rev > repo.liveRev) repo.liveRev = rev;
   if (entry.ops.length > 0) repo.fresh = false;
   return { repo, ops: entry.ops, direct: false, chain: outcome, at: { rev, cid } };
+}
+
+type Suspicion = Pick<Repo, 'gap' | 'gapReason'>;
+
+/** What a live commit makes of the suspicion that the repo is out of step. */
+function suspicion(before: Repo, { links }: Chain, outcome: ChainOutcome): Suspicion {
+  const { gap, gapReason, state } = before;
+  if (outcome === 'broken') return { gap: true, gapReason: 'desync' };
+  // Only a fetch mends rows that may be wrong.
+  if (gapReason === 'desync') return { gap, gapReason };
+  if (before.head === null && links.length > 0) {
+    // Never fetched: the enumeration's business, unless it was told that there is nothing.
+    return state === 'unavailable' ? { gap: true, gapReason: 'account' } : { gap, gapReason };
+  }
+  if (links.length > 0) return { gap: true, gapReason: 'gap' };
+  // A commit that goes on from what we hold shows that nothing was missed.
+  const answered = outcome === 'extended' && state === 'complete';
+  return gapReason === 'account' && !answered ? { gap, gapReason } : { gap: false, gapReason: null };
 }
 
 function planBackfill(before: Repo, entry: Entry, { rev, cid }: Commit): EntryPlan {
@@ -103,13 +125,31 @@ function completed(repo: Repo): Repo {
   return { ...repo, ...chain, state: 'complete', gap, gapReason: gap ? (broken ? 'desync' : 'gap') : null };
 }
 
+/** Statuses by which a host speaks of itself: it lost track of the account, or holds it back. */
+const ofHosts = new Set(['desynchronized', 'throttled']);
+
 /** The newest account event counts, whenever it arrives. Of two of one time the same one always wins. */
-function takeAccount(repo: Repo, account: AccountState | undefined): Repo {
-  if (!account) return repo;
+function takeAccount(before: Repo, account: AccountState | undefined): Repo {
+  if (!account) return before;
+  const ofHost = ofHosts.has(account.status ?? '');
+  const repo = ofHost ? suspected(before) : before;
+  if (ofHost && !account.active) return repo;
   const known = repo.account;
   const newer =
     !known || account.time > known.time || (account.time === known.time && rank(account) > rank(known));
-  return newer ? { ...repo, account } : repo;
+  if (!newer) return repo;
+  const isBack = account.active && known?.active === false;
+  return isBack ? { ...suspected(revived(repo)), account } : { ...repo, account };
+}
+
+function suspected(repo: Repo): Repo {
+  return repo.gap ? repo : { ...repo, gap: true, gapReason: 'account' };
+}
+
+/** An account that was deleted has nothing here: its repo begins again, above every rev that it ever had. */
+export function revived(repo: Repo): Repo {
+  if (repo.state !== 'deleted') return repo;
+  return { ...repo, state: 'new', fetch: null, parts: null, partsDone: [], fresh: false };
 }
 
 function rank(account: AccountState): string {

@@ -8,10 +8,9 @@
  * then on no live event at or below it changes a row of this repo.
  */
 
-import { addActors, writeStatuses } from './actors.ts';
-import { planEntry, type Repo, type RepoStateName } from './decide.ts';
-import { type Client, classify, inTransaction, type Pool } from './pool.ts';
-import type { AccountState } from './prepare.ts';
+import { saveAccount } from './accounts.ts';
+import { type Repo, type RepoStateName, revived } from './decide.ts';
+import { classify, inTransaction, type Pool } from './pool.ts';
 import { lockRepos, saveRepos } from './repos.ts';
 
 export interface FetchStart {
@@ -22,19 +21,24 @@ export interface FetchStart {
   fetch: string;
   /** Compare and send even where this rev is complete. */
   force?: boolean;
+  /** When the fetch began, in ms: an account that was deleted before is back, one that was deleted since is not. */
+  startedAt?: number;
 }
 
 /**
  * Announces a whole fetch and raises the repo's floor to its rev; durable when it returns.
  *
- * @returns 'go': compare and send; 'older': a newer fetch has begun; 'complete': this very rev is applied, or sent
+ * @returns 'go': compare and send; 'older': a newer fetch has begun, or the account was deleted since; 'complete': this
+ *   very rev is applied, or sent
  * @throws TransientError when PostgreSQL can't go on
  */
 export function beginFetch(pool: Pool, start: FetchStart): Promise<'go' | 'complete' | 'older'> {
-  const { did, rev, fetch, force = false } = start;
+  const { did, rev, fetch, force = false, startedAt = 0 } = start;
   return inTransaction(pool, async (client) => {
-    const repo = (await lockRepos(client, [did])).get(did)!;
-    if (repo.floor !== null && repo.floor > rev) return 'older';
+    const known = (await lockRepos(client, [did])).get(did)!;
+    if (known.floor !== null && known.floor > rev) return 'older';
+    if (known.state === 'deleted' && (known.account?.time ?? 0) >= startedAt) return 'older';
+    const repo = revived(known);
     const settled = repo.state === 'complete' || repo.state === 'sent';
     if (repo.floor === rev && settled && !force) return 'complete';
     await saveRepos(client, [started(repo, rev, fetch)]);
@@ -153,60 +157,10 @@ export function markRepoState(pool: Pool, mark: RepoMark): Promise<void> {
     const before = (await lockRepos(client, [mark.did])).get(mark.did)!;
     await saveAccount(client, before, mark.account);
     await client.query(
-      `UPDATE headwater.repo SET state = $2, reason = $3, gap_at = NULL, gap_reason = NULL, updated_at = now()
-       WHERE did = $1`,
+      `UPDATE headwater.repo SET state = CASE WHEN state = 'deleted' THEN state ELSE $2 END, reason = $3,
+         gap_at = NULL, gap_reason = NULL, updated_at = now() WHERE did = $1`,
       [mark.did, mark.state, mark.reason],
     );
-  });
-}
-
-async function saveAccount(client: Client, before: Repo, account: AccountState | undefined): Promise<void> {
-  const { repo } = planEntry(before, {
-    did: before.did,
-    live: true,
-    ops: [],
-    account,
-    refused: [],
-    drops: [],
-  });
-  if (!repo.actor) await addActors(client, [repo], Date.now());
-  else if (repo.account !== before.account) await writeStatuses(client, [repo]);
-  await saveRepos(client, [{ ...repo, actor: true }]);
-}
-
-export interface Gap {
-  did: string;
-  reason: 'gap' | 'desync';
-  head: string | null;
-}
-
-const takeGaps = `UPDATE headwater.repo SET asked_at = now()
-  WHERE did IN (
-    SELECT did FROM headwater.repo
-    WHERE gap_at < now() - make_interval(secs => $1) AND state IN ('complete', 'new')
-      AND (asked_at IS NULL OR asked_at < now() - make_interval(secs => $2))
-    ORDER BY gap_at LIMIT $3 FOR UPDATE SKIP LOCKED
-  )
-  RETURNING did, gap_reason AS reason, head`;
-
-/**
- * Hands out repos whose history has a hole that stayed open. They are marked as asked for only if `deliver` resolves;
- * otherwise they are handed out again.
- *
- * @param graceMs how long a missing commit may still come
- * @param againMs after which a repo that is still out of step is handed out again
- * @returns how many
- */
-export function withGaps(
-  pool: Pool,
-  options: { graceMs: number; againMs: number; limit: number },
-  deliver: (gaps: Gap[]) => Promise<void>,
-): Promise<number> {
-  const { graceMs, againMs, limit } = options;
-  return inTransaction(pool, async (client) => {
-    const { rows } = await client.query<Gap>(takeGaps, [graceMs / 1000, againMs / 1000, limit]);
-    if (rows.length > 0) await deliver(rows);
-    return rows.length;
   });
 }
 

@@ -18,9 +18,15 @@
 export { type ApplyOptions, type ApplyResult, applyEvents } from './apply.ts';
 export { collections } from './collections/index.ts';
 export {
+  confirmDeparture,
+  type Departure,
+  dueDepartures,
+  postponeDeparture,
+  refuteDeparture,
+} from './departures.ts';
+export {
   beginFetch,
   type FetchStart,
-  type Gap,
   type KnownRev,
   knownRevs,
   markRepoState,
@@ -28,10 +34,11 @@ export {
   type RepoMark,
   type RepoRow,
   repoRows,
-  withGaps,
 } from './fetches.ts';
+export { type Gap, withGaps } from './gaps.ts';
 export { type DueHandle, dueHandles, postponeHandle, writeHandle } from './handles.ts';
 export { applyLabels, type LabelResult } from './labels.ts';
 export { type MigrateOptions, MigrationMismatchError, migrate, pendingMigrations } from './migrate.ts';
 export { classify, databasePool, inTransaction, isTransient, type Pool, type PoolOptions } from './pool.ts';
 export type { Refused } from './prepare.ts';
+export { type PurgeOptions, purgeRepo } from './purge.ts';

@@ -1,5 +1,5 @@
 import type { Link } from './chain.ts';
-import type { Repo, RepoStateName } from './decide.ts';
+import type { GapReason, Repo, RepoStateName } from './decide.ts';
 import type { Client } from './pool.ts';
 import { formatRanges, parseRanges } from './ranges.ts';
 
@@ -18,7 +18,7 @@ interface RepoRow {
   head_data: string | null;
   links: Link[] | null;
   gap: boolean;
-  gap_reason: string | null;
+  gap_reason: GapReason | null;
   account_status: string | null;
   account_time: string | null;
   actor: boolean;

@@ -105,7 +105,7 @@ export interface RepoJob {
   rev: string;
   status?: string;
   active: boolean;
-  /** Why it is looked at: `list` (default), `desync`, `gap`, `operator`, `account`. */
+  /** Why it is looked at: `list` (default), `desync`, `gap`, `refused`, `operator`, `account`. */
   reason?: string;
   /** Fetch and compare even where the stored rev is as new as the listed one. */
   force?: boolean;

@@ -35,6 +35,7 @@ export async function sendGaps(context: GapContext, signal: AbortSignal): Promis
   }
 }
 
-function jobOf({ did, reason }: Gap) {
-  return encodeRepoJob({ did, host: '', rev: '', active: true, reason });
+/** With the rev that closes the gap, so that a repo which was fetched meanwhile is not fetched twice. */
+function jobOf({ did, reason, above }: Gap) {
+  return encodeRepoJob({ did, host: '', rev: above ?? '', active: true, reason });
 }

@@ -19,6 +19,8 @@ export class IndexerMetrics {
   readonly #labels;
   readonly gaps;
   readonly handles;
+  readonly departures;
+  readonly purged;
 
   constructor(metrics: Metrics) {
     this.#rows = metrics.counter('indexer_rows_total', 'Rows inserted, by table.', ['table']);
@@ -51,6 +53,12 @@ export class IndexerMetrics {
     this.gaps = metrics.counter('indexer_gaps_total', 'Repos sent back to be fetched, by reason.', [
       'reason',
     ]);
+    this.departures = metrics.counter(
+      'indexer_departures_total',
+      'Accounts said to be deleted: asked about, purged.',
+      ['outcome'],
+    );
+    this.purged = metrics.counter('indexer_purged_records_total', 'Records removed of deleted accounts.');
     this.handles = metrics.counter('indexer_handles_total', 'Handles looked at, by outcome.', ['outcome']);
   }
 

@@ -3,13 +3,14 @@ import { createIdentity } from '@headwater/identity';
 import { type Context, sleep, startOpsServer, supervise } from '@headwater/ops';
 import { checkRedis, connect, lagMetrics, type Redis, streamMetrics } from '@headwater/streams';
 import { XrpcClient } from '@headwater/xrpc';
+import { followDepartures } from './departures.ts';
 import { sendGaps } from './gaps.ts';
 import { verifyHandles } from './handles.ts';
 import { consumeSource, type LaneContext, sourcesOf } from './lanes.ts';
 import { IndexerMetrics } from './metrics.ts';
 
-/** Connections beside those of the lanes: gaps, handles, samples, the readiness check. */
-const sideConnections = 4;
+/** Connections beside those of the lanes: gaps, departures, handles, samples, the readiness check. */
+const sideConnections = 6;
 /** Longest wait of a dependency's answer before /readyz says so, in ms. */
 const readyMs = 2_000;
 
@@ -72,6 +73,9 @@ async function runTasks(context: Context<'indexer'>, pool: Pool, redis: Redis): 
   if (sources.some(({ kind }) => kind === 'live')) {
     const gaps = { pool, redis, log, metrics: own, graceMs: settings.gapGraceMs };
     tasks.push(supervise('gaps', (until) => sendGaps(gaps, until), { signal, log, metrics }));
+    const departures = { pool, identities: identity.identities, client, log, metrics: own };
+    const depart = (until: AbortSignal) => followDepartures(departures, until);
+    tasks.push(supervise('departures', depart, { signal, log, metrics }));
   }
   if (settings.handleConcurrency > 0 && sources.some(({ kind }) => kind !== 'labels')) {
     const handles = { pool, ...identity, log, metrics: own, concurrency: settings.handleConcurrency };

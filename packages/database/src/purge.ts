@@ -1,0 +1,90 @@
+/**
+ * Removes everything that a deleted account owns, piece by piece. Each piece is a transaction under the repo's lock
+ * that goes the way of every other deletion (write.ts), so counts, duplicates and derived rows follow.
+ */
+import { Counts } from './counts.ts';
+import { type Client, inTransaction, type Pool } from './pool.ts';
+import type { Op } from './prepare.ts';
+import { lockRepos, saveRepos } from './repos.ts';
+import { writeOps } from './write.ts';
+
+export interface PurgeOptions {
+  /** Records removed in one transaction. */
+  pieceSize?: number;
+  signal?: AbortSignal;
+}
+
+/**
+ * Removes what is left of an account whose departure is confirmed. Interrupted anywhere it goes on where it was; it
+ * stops by itself when the account is back.
+ *
+ * @returns how many records it removed, and whether nothing is left
+ * @throws TransientError when PostgreSQL can't go on; the signal's reason between two pieces
+ */
+export async function purgeRepo(
+  pool: Pool,
+  did: string,
+  { pieceSize = 1_000, signal }: PurgeOptions = {},
+): Promise<{ removed: number; done: boolean }> {
+  let removed = 0;
+  for (;;) {
+    signal?.throwIfAborted();
+    const piece = await inTransaction(pool, (client) => removePiece(client, did, pieceSize));
+    if (piece === 'back') return { removed, done: false };
+    removed += piece;
+    if (piece < pieceSize) return { removed, done: true };
+  }
+}
+
+async function removePiece(client: Client, did: string, limit: number): Promise<number | 'back'> {
+  const repo = (await lockRepos(client, [did])).get(did)!;
+  if (repo.state !== 'deleted') return 'back';
+  const ops = await recordsOf(client, did, limit);
+  const counts = new Counts();
+  if (ops.length > 0) {
+    const written = await writeOps(client, { direct: [], merge: ops }, { backfillNotifications: false });
+    counts.merge(written.counts);
+  }
+  await client.query('UPDATE headwater.departure SET records = records + $2 WHERE did = $1', [
+    did,
+    ops.length,
+  ]);
+  if (ops.length < limit) {
+    await removeRest(client, did);
+    await saveRepos(client, [{ ...repo, actor: false }]);
+  }
+  await counts.write(client);
+  return ops.length;
+}
+
+/** The next records, as deletions that nothing stands against. */
+async function recordsOf(client: Client, did: string, limit: number): Promise<Op[]> {
+  const prefix = `at://${did}/`;
+  // '0' is the character after '/'.
+  const { rows } = await client.query<{ uri: string; rev: string }>(
+    'SELECT uri, rev FROM record WHERE uri > $1 AND uri < $2 ORDER BY uri LIMIT $3',
+    [prefix, `at://${did}0`, limit],
+  );
+  const gone = { live: false, update: false, version: null };
+  return rows.map(({ uri, rev }) => ({ ...gone, uri, rev, path: uri.slice(prefix.length) }));
+}
+
+/** What belongs to the account besides its records. */
+async function removeRest(client: Client, did: string): Promise<void> {
+  for (const text of perAccount) await client.query(text, [did]);
+  for (const text of perUri) await client.query(text, [`at://${did}/`, `at://${did}0`]);
+  await client.query('UPDATE headwater.departure SET purged_at = now(), due = NULL WHERE did = $1', [did]);
+}
+
+const perAccount = [
+  'DELETE FROM actor WHERE did = $1',
+  'DELETE FROM actor_sync WHERE did = $1',
+  'DELETE FROM notification WHERE did = $1',
+  'DELETE FROM headwater.handle_due WHERE did = $1',
+  'DELETE FROM headwater.tombstone WHERE did = $1',
+];
+
+const perUri = [
+  'DELETE FROM headwater.refused_record WHERE uri > $1 AND uri < $2',
+  'DELETE FROM headwater.gate WHERE uri > $1 AND uri < $2',
+];
