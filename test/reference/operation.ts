@@ -24,7 +24,7 @@ export function uriOf(op: Pick<Operation, 'did' | 'collection' | 'rkey'>): strin
  * createdAt, or where it was seen if its createdAt lies later; what changes a
  * record stands where it was seen.
  */
-function orderOf(op: Operation): string {
+export function orderOf(op: Operation): string {
   const createdAt = op.record?.['createdAt'];
   if (op.action !== 'create' || typeof createdAt !== 'string') return op.time;
   const normal = normalizeDatetimeAlways(createdAt);

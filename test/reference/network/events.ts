@@ -32,35 +32,48 @@ function liveEntry(commit: Commit, seq: number): StreamEvent[] {
 }
 
 /**
- * Every repo as it stood at a moment (by default now); those that had no
- * commit by then are left out. @param fetchedAt the snapshots' time
+ * Every repo as it stood at a moment, as fetched at `fetchedAt`; those that
+ * had no commit by then are left out.
+ *
+ * Each record is stamped a millisecond of its own, the last one `fetchedAt`:
+ * of records dated in the future none stands at the same moment as another.
  */
-export function snapshots(world: World, until = '9', fetchedAt?: string): Snapshot[] {
+export function snapshots(world: World, until: string, fetchedAt: string): Snapshot[] {
   const past = world.commits.filter((c) => c.time <= until);
-  return [...Map.groupBy(past, (c) => c.did)].map(([did, commits]) => {
-    const { rev, commit, data, time } = commits.at(-1)!;
-    return { did, rev, commit, data, time: fetchedAt ?? time, records: standing(commits, fetchedAt ?? time) };
+  const repos = [...Map.groupBy(past, (c) => c.did)];
+  const held = repos.map(([, commits]) => standing(commits));
+  let stamp = Date.parse(fetchedAt) - held.flat().length;
+  const stamped = (op: Operation) =>
+    ({ ...op, time: new Date(++stamp).toISOString() }) as Required<Operation>;
+  return repos.map(([did, commits], i) => {
+    const { rev, commit, data } = commits.at(-1)!;
+    return { did, rev, commit, data, time: fetchedAt, records: held[i]!.map(stamped) };
   });
 }
 
-function standing(commits: readonly Commit[], time: string): Required<Operation>[] {
-  const records = new Map<string, Required<Operation>>();
+function standing(commits: readonly Commit[]): Operation[] {
+  const records = new Map<string, Operation>();
   for (const op of commits.flatMap((c) => c.operations)) {
     const path = `${op.collection}/${op.rkey}`;
     if (op.action === 'delete') records.delete(path);
-    else records.set(path, { ...(op as Required<Operation>), action: 'create', time });
+    else records.set(path, { ...op, action: 'create' });
   }
   return [...records].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, op]) => op);
 }
 
-/** A snapshot as the backfiller sends it to a database that has nothing of that repo: parts of `size` events. */
-export function backfillEntries(snapshot: Snapshot, fetch: string, size = 20): StreamEvent[][] {
+/**
+ * A snapshot as the backfiller sends it to a database that has nothing of that repo: parts of 20 events.
+ *
+ * @param fresh whether it says that it found nothing
+ */
+export function backfillEntries(snapshot: Snapshot, fetch: string, fresh = true): StreamEvent[][] {
   const { did, rev, commit, time, records, data } = snapshot;
   const envelope = { seq: BACKFILL_SEQ, time, did, commit, rev };
   const creates = records.map(
-    ({ collection, rkey, cid, record }): StreamEvent => ({
+    ({ collection, rkey, cid, record, time }): StreamEvent => ({
       type: 'create',
       ...envelope,
+      time,
       collection,
       rkey,
       cid,
@@ -69,12 +82,12 @@ export function backfillEntries(snapshot: Snapshot, fetch: string, size = 20): S
   );
   const parts: StreamEvent[][] = [[]];
   for (const event of creates) {
-    if (parts.at(-1)!.length === size) parts.push([]);
+    if (parts.at(-1)!.length === 20) parts.push([]);
     parts.at(-1)!.push(event);
   }
   parts.at(-1)!.push({ type: 'repo', ...envelope, parts: parts.length, data });
   parts.forEach((part, i) => {
-    Object.assign(part[0]!, { fetch, part: i, fresh: true });
+    Object.assign(part[0]!, { fetch, part: i, fresh });
   });
   return parts;
 }

@@ -77,7 +77,7 @@ export function listItem(world: World, did: string): void {
 export function onList(world: World, did: string, collection: string): void {
   const { random } = world;
   const lists = world.all(LIST);
-  const own = random.chance(0.15) ? world.ownedBy(did, collection) : [];
+  const own = random.chance(0.3) ? world.ownedBy(did, collection) : [];
   const uri = own.length
     ? own[0]!.record['subject']
     : lists.length

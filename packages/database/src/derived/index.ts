@@ -24,7 +24,9 @@ import type { Changes, DerivationOptions } from './derivation.ts';
 import { recordFacts } from './facts.ts';
 import { Judging } from './judging.ts';
 import { writeOpThreads } from './op-threads.ts';
+import { settleOptOuts } from './opt-outs.ts';
 import { writePostNotifications } from './post-notifications.ts';
+import { correctQuoteCounts } from './quote-counts.ts';
 import { removeWhatEnded } from './removals.ts';
 import { writeSubjectNotifications } from './subject-notifications.ts';
 import { type Targets, targetsOf } from './targets.ts';
@@ -33,6 +35,7 @@ import { type Targets, targetsOf } from './targets.ts';
 export async function derive(changes: Changes): Promise<void> {
   const targets = targetsOf(changes.ops, changes.options);
   await recordFacts(changes);
+  await settleOptOuts(changes);
   await writeSubjectNotifications(changes, targets);
   await follow(changes.client, targets, changes.counts, changes.written);
 }
@@ -68,4 +71,5 @@ async function follow(
   const judged = await new Judging(client, counts).run(targets);
   await writeOpThreads(client, targets, judged);
   await writePostNotifications(client, targets, judged, written);
+  await correctQuoteCounts(client, counts, judged, written);
 }

@@ -1,6 +1,7 @@
 /** Rows of `notification`: compared with what should be there, written, filtered by muted threads. */
 import { copyInto } from '../copy.ts';
 import type { Client } from '../pool.ts';
+import { type PostVersion, Threads } from './posts.ts';
 
 export interface Notification {
   /** Who is told. */
@@ -24,27 +25,42 @@ export async function addNotifications(client: Client, wanted: readonly Notifica
 }
 
 async function mutedAmong(client: Client, wanted: readonly Notification[]): Promise<Set<Notification>> {
-  const mutes = await client.query<{ did: string; root: string }>({
-    name: 'thread mutes',
-    text: 'SELECT "mutedByDid" AS did, "rootUri" AS root FROM thread_mute WHERE "mutedByDid" = ANY($1)',
-    values: [[...new Set(wanted.map((n) => n.did))]],
-  });
-  if (mutes.rows.length === 0) return new Set();
-  const muted = new Set(mutes.rows.map(({ did, root }) => `${did} ${root}`));
-  const roots = await rootsOf(
-    client,
-    wanted.flatMap((n) => n.reasonSubject ?? []),
+  const muted = await mutesOf(client, new Set(wanted.map((n) => n.did)));
+  if (muted.size === 0) return new Set();
+  const threads = new Threads(client);
+  await threads.load(wanted.flatMap((n) => n.reasonSubject ?? []));
+  return new Set(
+    wanted.filter(({ did, reasonSubject, sortAt }) => {
+      const subject = reasonSubject === null ? undefined : threads.at(reasonSubject, sortAt);
+      return subject && muted.has(`${did} ${subject.root ?? subject.uri}`);
+    }),
   );
-  return new Set(wanted.filter((n) => muted.has(`${n.did} ${roots.get(n.reasonSubject ?? '')}`)));
 }
 
-async function rootsOf(client: Client, posts: readonly string[]): Promise<Map<string, string>> {
-  const { rows } = await client.query<{ uri: string; root: string }>({
-    name: 'thread roots',
-    text: 'SELECT uri, coalesce("replyRoot", uri) AS root FROM post WHERE uri = ANY($1)',
-    values: [posts],
+/** Recipient and root, with a space between, of the threads that these accounts have muted. */
+async function mutesOf(client: Client, dids: ReadonlySet<string>): Promise<Set<string>> {
+  const { rows } = await client.query<{ did: string; root: string }>({
+    name: 'thread mutes',
+    text: 'SELECT "mutedByDid" AS did, "rootUri" AS root FROM thread_mute WHERE "mutedByDid" = ANY($1)',
+    values: [[...dids]],
   });
-  return new Map(rows.map(({ uri, root }) => [uri, root]));
+  return new Set(rows.map(({ did, root }) => `${did} ${root}`));
+}
+
+const hush = {
+  name: 'notifications hush',
+  text: `DELETE FROM notification n USING unnest($1::text[], $2::text[], $3::text[]) AS k(did, subject, moment)
+    WHERE n.did = k.did AND n."reasonSubject" = k.subject AND n."sortAt" >= k.moment`,
+};
+
+/** Takes back what was told of posts before it was known in which thread they are: one that their author muted. */
+export async function hushMuted(client: Client, posts: readonly PostVersion[]): Promise<void> {
+  if (posts.length === 0) return;
+  const muted = await mutesOf(client, new Set(posts.map((post) => post.creator)));
+  const loud = posts.filter((post) => muted.has(`${post.creator} ${post.root ?? post.uri}`));
+  if (loud.length === 0) return;
+  const values = [loud.map((p) => p.creator), loud.map((p) => p.uri), loud.map((p) => p.moment)];
+  await client.query({ ...hush, values });
 }
 
 const removeOf = {

@@ -5,7 +5,7 @@ import { descendantsSince } from './affected.ts';
 import { Gates } from './gates.ts';
 import type { Judged } from './judging.ts';
 import { loadMentions, mentionsOf } from './mentions.ts';
-import { type Notification, reconcileNotifications } from './notifications.ts';
+import { hushMuted, type Notification, reconcileNotifications } from './notifications.ts';
 import { loadPosts, type PresentPost } from './posts.ts';
 import type { Targets } from './targets.ts';
 import { authorityOf, collectionOf, gateUri, postNsid, threadgateNsid } from './uris.ts';
@@ -19,6 +19,12 @@ export async function writePostNotifications(
   judged: Judged,
   written: readonly Version[],
 ): Promise<void> {
+  const { threads } = judged;
+  const versions = [...targets.posts.keys()].flatMap((uri) => [
+    ...(threads.now(uri) ? [threads.now(uri)!] : []),
+    ...threads.before(uri),
+  ]);
+  await hushMuted(client, versions);
   const named = [...targets.posts.keys()].filter((uri) => judged.posts.has(uri));
   const told = named.filter((uri) => targets.news.has(uri));
   // Who is not named but concerned is told something new only for the sake of news.

@@ -76,12 +76,13 @@ function* tellVersions(changes: Changes, targets: Targets): Generator<Notificati
   for (const outcome of outcomesOf(changes, new Set([verificationNsid, profileNsid]))) {
     if (!targets.news.has(outcome.uri)) continue;
     if (outcome.nsid === profileNsid) yield* joined(outcome.ops);
-    else if (outcome.endRev || outcome.ops.some((op) => op.update)) {
+    else {
       for (const version of overtaken(outcome)) {
-        const { uri, rev } = version;
-        if (!outcome.ops.some((op) => op.update && op.rev === rev))
-          yield* ofVerification(version, 'verified');
-        if (rev !== currentRev(changes, uri)) yield* ofVerification(version, 'unverified');
+        // The same version, delivered again.
+        if (version.cid === outcome.present?.cid) continue;
+        const edit = outcome.ops.some((op) => op.update && op.version === version);
+        if (!edit) yield* ofVerification(version, 'verified');
+        yield* ofVerification(version, 'unverified');
       }
     }
   }
@@ -92,12 +93,6 @@ function* tellVersions(changes: Changes, targets: Targets): Generator<Notificati
     const sortAt = momentOfRev(changes.ops.findLast((op) => op.uri === owner)!.rev);
     yield notice(owner!, cid!, creator!, subject!, 'unverified', sortAt);
   }
-}
-
-function currentRev({ held, written }: Changes, uri: string): string | undefined {
-  const version = written.find((v) => v.uri === uri);
-  const before = held.get(uri);
-  return version?.rev ?? (before && !before.tombstone ? before.rev : undefined);
 }
 
 function* ofVerification(version: Version, reason: 'verified' | 'unverified'): Generator<Notification> {

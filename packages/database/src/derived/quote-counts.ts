@@ -1,0 +1,69 @@
+/**
+ * Officially quotes are counted by the version that they quote: a post that
+ * was edited counts the quotes of the version that was quoted last. Almost
+ * every post has one version, so quotes are counted by deltas like all else,
+ * and only posts quoted in several versions are counted anew.
+ */
+import type { Counts } from '../counts.ts';
+import type { Client } from '../pool.ts';
+import type { Version } from '../prepare.ts';
+import type { Judged } from './judging.ts';
+import { collectionOf, postNsid } from './uris.ts';
+
+const counter = 'post_agg.quoteCount';
+
+// An edit that we have seen, or a quote of another version than the present one.
+const several = {
+  name: 'quoted in several versions',
+  text: `SELECT s AS uri FROM unnest($1::text[]) AS s
+    WHERE EXISTS (SELECT FROM headwater.post_version v WHERE v.uri = s AND v.kind = 'update')
+      OR EXISTS (SELECT FROM post p JOIN quote q ON q.subject = p.uri AND q."subjectCid" <> p.cid
+        WHERE p.uri = s AND (q.uri = ANY($2) OR p.uri = ANY($3)))`,
+};
+
+const recount = {
+  name: 'quotes of the newest version',
+  text: `SELECT s AS uri, a.held, (
+      SELECT count(*) FROM quote q WHERE q.subject = s AND q."subjectCid" = (
+        SELECT n."subjectCid" FROM quote n
+        LEFT JOIN headwater.post_version v ON v.uri = n.uri AND v.kind = 'update'
+        WHERE n.subject = s ORDER BY greatest(n."sortAt", v.at) DESC, n.uri DESC LIMIT 1)
+    )::int AS wanted
+    FROM unnest($1::text[]) AS s
+    LEFT JOIN LATERAL (SELECT "quoteCount"::int AS held FROM post_agg WHERE uri = s FOR NO KEY UPDATE) a ON true
+    ORDER BY s`,
+};
+
+/**
+ * Corrects the changes of counts of posts that are quoted in several versions.
+ *
+ * @param written the versions that came with this batch; none when it is looked at again
+ */
+export async function correctQuoteCounts(
+  client: Client,
+  counts: Counts,
+  judged: Judged,
+  written: readonly Version[],
+): Promise<void> {
+  const quotes = [...judged.posts.values()].filter(
+    (p) => p.embeds !== null && collectionOf(p.embeds) === postNsid,
+  );
+  const deltas = [...(counts.deltas.get(counter) ?? [])];
+  const touched = deltas.map(([uri]) => uri);
+  // A new quote tells by itself whether it is of another version; one that is gone does not.
+  const lost = deltas.filter(([, by]) => by < 0).map(([uri]) => uri);
+  const arrived = written.filter((v) => v.nsid === postNsid).map((v) => v.uri);
+  const subjects = new Set([...touched, ...arrived, ...quotes.map((post) => post.embeds!)]);
+  if (subjects.size === 0) return;
+  const values = [[...subjects], quotes.map((post) => post.uri), [...arrived, ...lost]];
+  const odd = await client.query<{ uri: string }>({ ...several, values });
+  if (odd.rows.length === 0) return;
+  const { rows } = await client.query<{ uri: string; held: number | null; wanted: number }>({
+    ...recount,
+    values: [odd.rows.map((row) => row.uri).sort()],
+  });
+  for (const { uri, held, wanted } of rows) {
+    const pending = counts.deltas.get(counter)?.get(uri) ?? 0;
+    counts.add(counter, uri, wanted - (held ?? 0) - pending);
+  }
+}
