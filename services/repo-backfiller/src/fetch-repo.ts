@@ -57,8 +57,10 @@ export async function fetchRepo(context: FetchContext, task: Task): Promise<Outc
   if (!need.fetch) {
     if (!job.active) {
       const status = job.status ?? 'unknown';
-      if (!isNoted(known, status)) await store.inactive(job.did, status, listedAt);
-      return { end: 'inactive' };
+      // The word of a host that the account may have left: worth a question only where we have something to hide.
+      const doubtful = job.reason === 'account';
+      if (!doubtful && !isNoted(known, status)) await store.inactive(job.did, status, listedAt);
+      if (!doubtful || !known || isNoted(known, status)) return { end: 'inactive' };
     }
     const covered = job.rev === '' ? undefined : covers(known, job.rev);
     if (covered) return covered;

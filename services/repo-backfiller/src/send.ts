@@ -46,7 +46,7 @@ export async function sendDifferences(
   const fetch = randomUUID();
   // Other jobs share the producer: if Redis loses parts of this one, whoever notices, this one must begin again.
   const { generation } = producer;
-  const begun = await store.begin({ did, rev, fetch, force });
+  const begun = await store.begin({ did, rev, fetch, force, startedAt: startedAt.getTime() });
   if (begun !== 'go') return { end: begun === 'complete' ? 'unchanged' : 'older' };
 
   const parts = new Parts({

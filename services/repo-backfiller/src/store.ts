@@ -41,7 +41,7 @@ export class RepoStore {
   }
 
   /** Raises the floor before the comparison; says whether there is anything to do at all. */
-  begin(start: { did: string; rev: string; fetch: string; force: boolean }) {
+  begin(start: { did: string; rev: string; fetch: string; force: boolean; startedAt: number }) {
     return ours(beginFetch(this.#pool, start));
   }
 
