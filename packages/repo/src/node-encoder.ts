@@ -6,6 +6,8 @@ const DIGEST = 32;
 const LARGEST_LINK = LINK_HEAD.length + DIGEST;
 /** An entry without its key: heads, names of its fields, two links. */
 const LARGEST_ENTRY = 32 + 2 * LARGEST_LINK;
+/** The names of a node's fields. */
+const NAME = { e: 0x65, k: 0x6b, l: 0x6c, p: 0x70, t: 0x74, v: 0x76 };
 
 /** A digest, where it stands. */
 export interface DigestAt {
@@ -13,103 +15,109 @@ export interface DigestAt {
   at: number;
 }
 
-/** What a node of the tree holds, in order. */
-export interface NodeEntry {
-  key: string;
-  /** The record. */
-  value: DigestAt;
-  /** The subtree after the key. */
-  tree: DigestAt | null;
-}
+/**
+ * Writes the canonical form of nodes of the tree (MST, repository
+ * specification), one after the other: `begin`, `add` for every entry in
+ * order, then `finish` or `digest`.
+ */
+export class NodeEncoder {
+  #out = Buffer.allocUnsafeSlow(16 * 1024);
+  #length = 0;
+  /** The key before: a prefix is shared with it. */
+  #keys: Uint8Array = this.#out;
+  #keyStart = 0;
+  #keyLength = 0;
 
-let out = Buffer.allocUnsafeSlow(64 * 1024);
-let length = 0;
-
-/** Digest of the canonical node of these entries. */
-export function nodeDigest(left: DigestAt | null, entries: readonly NodeEntry[]): DigestAt {
-  writeNode(left, entries);
-  // By way of a text, which is twice as fast as asking for a buffer.
-  return { bytes: Buffer.from(hash('sha256', out.subarray(0, length), 'binary'), 'binary'), at: 0 };
-}
-
-/** The canonical node of these entries (MST, repository specification). */
-export function encodeNode(left: DigestAt | null, entries: readonly NodeEntry[]): Buffer {
-  writeNode(left, entries);
-  return Buffer.from(out.subarray(0, length));
-}
-
-function writeNode(left: DigestAt | null, entries: readonly NodeEntry[]): void {
-  length = 0;
-  writeByte(0xa2);
-  writeName('e');
-  writeHead(4, entries.length);
-  let before = '';
-  for (const entry of entries) {
-    writeEntry(before, entry);
-    before = entry.key;
+  begin(entries: number): void {
+    this.#length = 0;
+    this.#keyLength = 0;
+    this.#reserve(LARGEST_ENTRY);
+    const out = this.#out;
+    out[0] = 0xa2;
+    out[1] = 0x61;
+    out[2] = NAME.e;
+    this.#length = writeHead(out, 3, 4, entries);
   }
-  reserve(LARGEST_ENTRY);
-  writeName('l');
-  writeLink(left);
+
+  /** Adds the entry of the key at `start` of `keys`, which must stay there until the next one. */
+  add(keys: Uint8Array, start: number, length: number, tree: DigestAt | null, value: DigestAt): void {
+    const shared = this.#sharedWith(keys, start, length);
+    this.#keys = keys;
+    this.#keyStart = start;
+    this.#keyLength = length;
+    this.#reserve(LARGEST_ENTRY + length);
+    const out = this.#out;
+    let o = this.#length;
+    out[o++] = 0xa4;
+    out[o++] = 0x61;
+    out[o++] = NAME.k;
+    o = writeHead(out, o, 2, length - shared);
+    for (let i = shared; i < length; i++) out[o++] = keys[start + i]!;
+    out[o++] = 0x61;
+    out[o++] = NAME.p;
+    o = writeHead(out, o, 0, shared);
+    o = writeLink(out, o, NAME.t, tree);
+    this.#length = writeLink(out, o, NAME.v, value);
+  }
+
+  /** Ends the node: its bytes, good until the next `begin`. */
+  finish(left: DigestAt | null): Buffer {
+    this.#reserve(LARGEST_ENTRY);
+    this.#length = writeLink(this.#out, this.#length, NAME.l, left);
+    return this.#out.subarray(0, this.#length);
+  }
+
+  /** Ends the node: its digest. */
+  digest(left: DigestAt | null): DigestAt {
+    // By way of a text, which is twice as fast as asking for a buffer.
+    return { bytes: Buffer.from(hash('sha256', this.finish(left), 'binary'), 'binary'), at: 0 };
+  }
+
+  #sharedWith(keys: Uint8Array, start: number, length: number): number {
+    const before = this.#keys;
+    const from = this.#keyStart;
+    const most = Math.min(this.#keyLength, length);
+    let shared = 0;
+    while (shared < most && before[from + shared] === keys[start + shared]) shared++;
+    return shared;
+  }
+
+  #reserve(more: number): void {
+    if (this.#length + more <= this.#out.length) return;
+    const larger = Buffer.allocUnsafeSlow(Math.max(this.#out.length * 2, this.#length + more));
+    this.#out.copy(larger, 0, 0, this.#length);
+    this.#out = larger;
+  }
 }
 
-function writeEntry(before: string, { key, value, tree }: NodeEntry): void {
-  let shared = 0;
-  while (shared < before.length && before.charCodeAt(shared) === key.charCodeAt(shared)) shared++;
-  reserve(LARGEST_ENTRY + key.length);
-  writeByte(0xa4);
-  writeName('k');
-  writeHead(2, key.length - shared);
-  for (let i = shared; i < key.length; i++) out[length++] = key.charCodeAt(i);
-  writeName('p');
-  writeHead(0, shared);
-  writeName('t');
-  writeLink(tree);
-  writeName('v');
-  writeLink(value);
-}
-
-function writeByte(byte: number): void {
-  out[length++] = byte;
-}
-
-function writeName(letter: string): void {
-  writeByte(0x61);
-  writeByte(letter.charCodeAt(0));
-}
-
-function writeHead(major: number, argument: number): void {
+/** Writes the head of an item; returns where it ends. */
+function writeHead(out: Buffer, at: number, major: number, argument: number): number {
   const first = major << 5;
   if (argument < 24) {
-    writeByte(first | argument);
-    return;
+    out[at] = first | argument;
+    return at + 1;
   }
-  if (argument < 0x100) writeByte(first | 24);
-  else {
-    if (argument < 0x1_0000) writeByte(first | 25);
-    else {
-      writeByte(first | 26);
-      writeByte(argument >>> 24);
-      writeByte((argument >> 16) & 255);
-    }
-    writeByte((argument >> 8) & 255);
+  if (argument < 0x100) {
+    out[at] = first | 24;
+    out[at + 1] = argument;
+    return at + 2;
   }
-  writeByte(argument & 255);
+  const isShort = argument < 0x1_0000;
+  out[at] = first | (isShort ? 25 : 26);
+  return isShort ? out.writeUInt16BE(argument, at + 1) : out.writeUInt32BE(argument, at + 1);
 }
 
-function writeLink(digest: DigestAt | null): void {
+/** Writes a field that is a link or null; returns where it ends. */
+function writeLink(out: Buffer, at: number, name: number, digest: DigestAt | null): number {
+  out[at] = 0x61;
+  out[at + 1] = name;
+  let o = at + 2;
   if (digest === null) {
-    writeByte(0xf6);
-    return;
+    out[o] = 0xf6;
+    return o + 1;
   }
-  for (let i = 0; i < LINK_HEAD.length; i++) out[length++] = LINK_HEAD[i]!;
-  const { bytes, at } = digest;
-  for (let i = 0; i < DIGEST; i++) out[length++] = bytes[at + i]!;
-}
-
-function reserve(more: number): void {
-  if (length + more <= out.length) return;
-  const larger = Buffer.allocUnsafeSlow(Math.max(out.length * 2, length + more));
-  out.copy(larger, 0, 0, length);
-  out = larger;
+  for (let i = 0; i < LINK_HEAD.length; i++) out[o++] = LINK_HEAD[i]!;
+  const { bytes, at: from } = digest;
+  for (let i = 0; i < DIGEST; i++) out[o++] = bytes[from + i]!;
+  return o;
 }

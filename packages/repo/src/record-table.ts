@@ -18,24 +18,27 @@ export class RecordTable {
   #blocks = new Uint32Array(64);
   #ends = new Uint32Array(64);
   #rkeys = Buffer.allocUnsafeSlow(1024);
-  #prefix = Buffer.alloc(0);
+  /** Length of the present collection with its slash. */
+  #prefixLength = 0;
 
   /**
-   * Adds the record of the key, whose place in the order is the caller's to check.
+   * Adds the record of a key, which comes after the one before and shares
+   * `shared` bytes with it.
    *
    * @throws RepoError `bad-path` where the key is not `collection/rkey`
    */
-  add(key: Buffer, length: number, block: number): void {
-    if (!this.#isSameCollection(key, length)) this.#beginCollection(key, length);
-    const start = this.#prefix.length;
+  add(key: Buffer, length: number, shared: number, block: number): void {
+    const { count } = this;
+    if (count === 0 || shared < this.#prefixLength) this.#beginCollection(key, length);
+    const start = this.#prefixLength;
     if (!isRecordKey(key, start, length)) badPath(key, length);
     this.#reserve(length - start);
-    const begin = this.#end(this.count - 1);
+    const begin = this.#end(count - 1);
     const rkeys = this.#rkeys;
     for (let i = start, o = begin; i < length; i++, o++) rkeys[o] = key[i]!;
-    this.#ends[this.count] = begin + length - start;
-    this.#blocks[this.count] = block;
-    this.count++;
+    this.#ends[count] = begin + length - start;
+    this.#blocks[count] = block;
+    this.count = count + 1;
   }
 
   /** Number of the block of record `n`. */
@@ -51,19 +54,11 @@ export class RecordTable {
     return n < 0 ? 0 : this.#ends[n]!;
   }
 
-  #isSameCollection(key: Uint8Array, length: number): boolean {
-    const prefix = this.#prefix;
-    if (prefix.length === 0 || length <= prefix.length) return false;
-    // From the end: neighbouring collections differ late.
-    for (let i = prefix.length - 1; i >= 0; i--) if (prefix[i] !== key[i]) return false;
-    return true;
-  }
-
   #beginCollection(key: Buffer, length: number): void {
     const slash = slashOf(key, length);
     const name = slash < 0 ? '' : latin1Text(key, 0, slash);
     if (!isNsid(name)) badPath(key, length);
-    this.#prefix = Buffer.from(key.subarray(0, slash + 1));
+    this.#prefixLength = slash + 1;
     this.collections.push({ name, from: this.count });
   }
 

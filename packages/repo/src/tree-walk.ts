@@ -20,8 +20,12 @@ class Level {
 
 /** What a walk meets, in order. */
 export interface TreeVisitor {
-  /** A key with the digest of its record at `valueAt`. The buffers are the walk's: copy what is kept. */
-  entry(key: Buffer, keyLength: number, layer: number, bytes: Buffer, valueAt: number): void;
+  /**
+   * A key, of which the first `shared` bytes are those of the key before,
+   * with the digest of its record at `valueAt`. The key's buffer is the
+   * walk's: copy what is kept.
+   */
+  entry(key: Buffer, keyLength: number, shared: number, layer: number, bytes: Buffer, valueAt: number): void;
   /** A subtree whose root at `layer` is not among the blocks. */
   absent(bytes: Buffer, digestAt: number, layer: number): void;
 }
@@ -35,10 +39,17 @@ export class WholeTree implements TreeVisitor {
     this.#index = index;
   }
 
-  entry(key: Buffer, keyLength: number, _layer: number, bytes: Buffer, valueAt: number): void {
+  entry(
+    key: Buffer,
+    keyLength: number,
+    shared: number,
+    _layer: number,
+    bytes: Buffer,
+    valueAt: number,
+  ): void {
     const block = this.#index.find(bytes, valueAt);
     if (block < 0) missing(`of the record ${latin1Text(key, 0, keyLength)}`);
-    this.table.add(key, keyLength, block);
+    this.table.add(key, keyLength, shared, block);
   }
 
   absent(): never {
@@ -120,13 +131,13 @@ export class TreeWalk {
   #entry(level: Level, i: number): void {
     const node = level.node;
     node.readKey(i);
-    this.#advance(node.key, node.keyLength);
+    const shared = this.#advance(node.key, node.keyLength);
     const length = this.#keyLength;
     this.#keys[length] ??= this.#key.subarray(0, length);
     if (layerOf(this.#keys[length]) !== level.layer) {
       refuse('a key of the tree is not at the layer of its hash');
     }
-    this.#visitor.entry(this.#key, length, level.layer, node.bytes, node.value(i));
+    this.#visitor.entry(this.#key, length, shared, level.layer, node.bytes, node.value(i));
     const tree = node.tree(i);
     if (tree !== 0) this.#descend(node.bytes, tree, level.layer);
   }
@@ -162,8 +173,8 @@ export class TreeWalk {
     return level;
   }
 
-  /** Moves on to the next key, which must be above the one before. */
-  #advance(key: Buffer, length: number): void {
+  /** Moves on to the next key, which must be above the one before. Returns how many bytes they share. */
+  #advance(key: Buffer, length: number): number {
     const before = this.#key;
     const shorter = Math.min(length, this.#keyLength);
     let i = 0;
@@ -171,8 +182,9 @@ export class TreeWalk {
     if (i === length || (i < shorter && key[i]! < before[i]!)) {
       refuse('the keys of the tree are not in ascending order');
     }
-    for (; i < length; i++) before[i] = key[i]!;
+    for (let k = i; k < length; k++) before[k] = key[k]!;
     this.#keyLength = length;
+    return i;
   }
 }
 

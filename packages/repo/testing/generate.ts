@@ -4,7 +4,7 @@ import { Secp256k1Keypair } from '@atproto/crypto';
 import * as dagCbor from '@ipld/dag-cbor';
 import { CID } from 'multiformats/cid';
 import * as Digest from 'multiformats/hashes/digest';
-import { encodeNode, type NodeEntry } from '../src/node-encoder.ts';
+import { NodeEncoder } from '../src/node-encoder.ts';
 import { tidAt } from '../src/tid.ts';
 import { layerOf } from '../src/tree-node.ts';
 import { header, varint } from './blocks.ts';
@@ -114,6 +114,8 @@ function shuffled(records: number, seed: number): Uint32Array {
   return order;
 }
 
+const encoder = new NodeEncoder();
+
 interface Leaf {
   key: string;
   layer: number;
@@ -135,19 +137,22 @@ function buildNode(
   isRoot = false,
 ): Buffer | null {
   if (from === to && !isRoot) return null;
-  const entries: NodeEntry[] = [];
-  let left: Buffer | null = null;
+  const entries: Leaf[] = [];
+  // The left subtree, then one after each entry.
+  const trees: (Buffer | null)[] = [];
   let begin = from;
   for (let i = from; i <= to; i++) {
     const leaf = i < to ? leaves[i]! : undefined;
     if (leaf !== undefined && leaf.layer < layer) continue;
-    const tree = buildNode(leaves, begin, i, layer - 1, nodes);
-    if (entries.length === 0) left = tree;
-    else entries.at(-1)!.tree = at(tree);
-    if (leaf !== undefined) entries.push({ key: leaf.key, value: { bytes: leaf.digest, at: 0 }, tree: null });
+    trees.push(buildNode(leaves, begin, i, layer - 1, nodes));
+    if (leaf !== undefined) entries.push(leaf);
     begin = i + 1;
   }
-  const bytes = encodeNode(at(left), entries);
+  encoder.begin(entries.length);
+  for (const [i, { key, digest }] of entries.entries()) {
+    encoder.add(Buffer.from(key), 0, key.length, at(trees[i + 1]!), { bytes: digest, at: 0 });
+  }
+  const bytes = Buffer.from(encoder.finish(at(trees[0]!)));
   nodes.push(bytes);
   return digestOf(bytes);
 }
