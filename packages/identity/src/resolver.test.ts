@@ -156,8 +156,6 @@ describe('IdentityResolver', () => {
     expect(await reasonOf(resolver.refreshRepo(DID))).toBe('bad-document');
     answer = json(documentOf('did:web:evil.example.com'));
     expect(await reasonOf(resolverOf({ store: undefined }).resolve(DID))).toBe('bad-document');
-    answer = (_req, res) => res.end('<html>');
-    expect(await reasonOf(resolverOf({ store: undefined }).resolve(DID))).toBe('bad-document');
     for (const did of ['did:example:x', 'did:web:127.0.0.1', 'did:web:localhost%3A80', 'did:web:intranet']) {
       expect(await reasonOf(resolver.resolve(did))).toBe('bad-did');
     }
@@ -177,6 +175,18 @@ describe('IdentityResolver', () => {
     const before = requests.length;
     expect(await reasonOf(resolver.resolve('did:plc:aaaaaaaaaaaaaaaaaaaaaaaa'))).toBe('unavailable');
     expect(requests.length).toBe(before);
+  });
+
+  it.each([
+    ['a page', (_req: IncomingMessage, res: ServerResponse) => void res.end('<html>soon</html>')],
+    ['nothing', (_req: IncomingMessage, res: ServerResponse) => void res.end()],
+    ['a refusal', status(403)],
+  ])('%s in place of a document is no word of the directory', async (_what, strange) => {
+    answer = strange;
+    const resolver = resolverOf();
+    expect(await reasonOf(resolver.resolve(DID))).toBe('unavailable');
+    answer = json(documentOf(DID));
+    expect((await resolver.resolve(DID)).did).toBe(DID);
   });
 
   it('waits for a short Retry-After and then asks again', async () => {

@@ -77,7 +77,7 @@ export class DocumentSource {
       last = await gate.run(() => this.#once(url));
       if ('body' in last) {
         const answer = last as HttpAnswer;
-        if (!isTemporary(answer.status)) return answer;
+        if (!isTemporary(answer.status) && (gate !== this.#plc || isOfDirectory(answer))) return answer;
         if (answer.status === 429 && gate === this.#plc) {
           gate.pause(answer.retryAfterMs ?? backoff(attempt, { baseMs: 1_000 }));
           continue;
@@ -105,6 +105,15 @@ export class DocumentSource {
 
 function isTemporary(status: number): boolean {
   return status === 408 || status === 425 || status === 429 || status >= 500 || status < 200;
+}
+
+/**
+ * Whether the directory itself can have said so: what stands before it (a
+ * proxy, a firewall) answers with pages of its own, which say nothing of a DID.
+ */
+function isOfDirectory({ status, body }: HttpAnswer): boolean {
+  if (status !== 200) return status === 400 || status === 404 || status === 410;
+  return /^\s*\{/.test(body);
 }
 
 function parseJson(did: string, text: string): unknown {
