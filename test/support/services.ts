@@ -11,6 +11,8 @@ export interface RunningService extends AsyncDisposable {
   readonly child: Child;
   /** Value of a metric, summed over its labels; `labels` narrows it, as `{ reason: 'truncated' }`. */
   metric(name: string, labels?: Record<string, string>): Promise<number>;
+  /** Waits until it says that it is ready. @throws when it ends before */
+  ready(): Promise<void>;
   /** Orderly end. @throws when it does not end with code 0 */
   stop(): Promise<void>;
   /** SIGKILL. */
@@ -24,6 +26,8 @@ export interface Place {
   plcUrl: string;
   /** Further settings. */
   env?: Record<string, string>;
+  /** Arguments of Node, before the service's own file. */
+  nodeArgs?: string[];
 }
 
 /** Settings that suit a network on loopback: nobody there needs to be spared. */
@@ -38,6 +42,13 @@ const SETTINGS = {
 
 /** Starts a service and waits until it says that it is ready. */
 export async function startService(name: ServiceName, place: Place): Promise<RunningService> {
+  const service = await spawnService(name, place);
+  await service.ready();
+  return service;
+}
+
+/** Starts a service and leaves it to itself. */
+export async function spawnService(name: ServiceName, place: Place): Promise<RunningService> {
   const port = await freePort();
   const { PATH, TMPDIR } = process.env;
   const env = {
@@ -48,10 +59,8 @@ export async function startService(name: ServiceName, place: Place): Promise<Run
     METRICS_PORT: `${port}`,
   };
   const main = fileURLToPath(new URL(`../../services/${name}/src/main.ts`, import.meta.url));
-  const child = spawnChild(process.execPath, [main], { env });
-  const service = new Running(name, child, `http://127.0.0.1:${port}`);
-  await service.ready();
-  return service;
+  const child = spawnChild(process.execPath, [...(place.nodeArgs ?? []), main], { env });
+  return new Running(name, child, `http://127.0.0.1:${port}`);
 }
 
 class Running implements RunningService {
