@@ -99,6 +99,14 @@ describe('an entry under the state of its repo', () => {
     expect(planEntry(fetching(), entry({ commit: commit('r6') })).dropped).toBeUndefined();
   });
 
+  it('has a repo looked at that says of itself that it begins', () => {
+    const first = { rev: 'r1', cid: 'c', sync: false, links: { since: null, prevData: null, data: 'd' } };
+    const { repo: begun } = planEntry(repo, entry({ commit: first, ops: [op('r1', true, 'x')] }));
+    expect(begun).toMatchObject({ head: 'r1', gap: true, gapReason: 'account' });
+    const next = { rev: 'r2', cid: 'c', sync: false, links: { since: 'r1', prevData: 'd', data: 'e' } };
+    expect(planEntry(begun, entry({ commit: next })).repo).toMatchObject({ head: 'r2', gap: true });
+  });
+
   it('writes a part without reading only once, and only while nothing else wrote', () => {
     const first = planEntry(fetching(), part(0));
     expect(first).toMatchObject({ direct: true, repo: { fresh: true, partsDone: [[0, 1]] } });

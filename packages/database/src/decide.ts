@@ -85,6 +85,8 @@ function suspicion(before: Repo, { links }: Chain, outcome: ChainOutcome): Suspi
     return state === 'unavailable' ? { gap: true, gapReason: 'account' } : { gap, gapReason };
   }
   if (links.length > 0) return { gap: true, gapReason: 'gap' };
+  // A repo's first commit, by its own account: producers that never say what came before look the same.
+  if (before.head === null && outcome === 'extended') return { gap: true, gapReason: 'account' };
   // A commit that goes on from what we hold shows that nothing was missed.
   const answered = outcome === 'extended' && state === 'complete';
   return gapReason === 'account' && !answered ? { gap, gapReason } : { gap: false, gapReason: null };
