@@ -3,6 +3,7 @@
  * that goes the way of every other deletion (write.ts), so counts, duplicates and derived rows follow.
  */
 import { Counts } from './counts.ts';
+import { revAt } from './derived/moment.ts';
 import { type Client, inTransaction, type Pool } from './pool.ts';
 import type { Op } from './prepare.ts';
 import { lockRepos, saveRepos } from './repos.ts';
@@ -66,7 +67,15 @@ async function recordsOf(client: Client, did: string, limit: number): Promise<Op
     [prefix, `at://${did}0`, limit],
   );
   const gone = { live: false, update: false, version: null };
-  return rows.map(({ uri, rev }) => ({ ...gone, uri, rev, path: uri.slice(prefix.length) }));
+  // Deleted now: what others make of these records later is not touched by it.
+  const now = revAt(Date.now());
+  return rows.map(({ uri, rev }) => ({
+    ...gone,
+    uri,
+    // biome-ignore lint/complexity/useMathMinMax: these are strings
+    rev: rev < now ? now : rev,
+    path: uri.slice(prefix.length),
+  }));
 }
 
 /** What belongs to the account besides its records. */
@@ -82,9 +91,14 @@ const perAccount = [
   'DELETE FROM notification WHERE did = $1',
   'DELETE FROM headwater.handle_due WHERE did = $1',
   'DELETE FROM headwater.tombstone WHERE did = $1',
+  `DELETE FROM headwater.past_pair WHERE kind IN ('follow', 'reference_list_opt_out') AND a = $1`,
 ];
 
 const perUri = [
   'DELETE FROM headwater.refused_record WHERE uri > $1 AND uri < $2',
   'DELETE FROM headwater.gate WHERE uri > $1 AND uri < $2',
+  `DELETE FROM op_thread_reply o USING headwater.post_version v
+    WHERE v.uri > $1 AND v.uri < $2 AND o."rootUri" = v.root AND o.uri = v.uri`,
+  'DELETE FROM headwater.post_version WHERE uri > $1 AND uri < $2',
+  `DELETE FROM headwater.past_pair WHERE kind = 'list_item' AND a > $1 AND a < $2`,
 ];

@@ -17,6 +17,17 @@ export function momentOfRev(rev: string): string {
   return new Date(micros / 1000).toISOString();
 }
 
+/** A rev that states a time in milliseconds since 1970. */
+export function revAt(ms: number): string {
+  let micros = Math.floor(ms) * 1000;
+  let rev = '22';
+  for (let i = 0; i < 11; i++) {
+    rev = digits[micros % 32] + rev;
+    micros = Math.floor(micros / 32);
+  }
+  return rev;
+}
+
 /** Where a row that a builder made stands. */
 export function momentOfRow(table: TableName, row: Row): string {
   return earlier(String(cellOf(table, row, 'createdAt')), String(cellOf(table, row, 'indexedAt')));
