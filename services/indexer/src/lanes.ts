@@ -33,6 +33,12 @@ export interface Source {
 }
 
 const labelGroup = 'label_group';
+/** JSON in hand at most, in bytes, by kind: parsed it takes some five times as much memory. */
+const maxBytes: Record<Kind, number> = {
+  live: 16 * 2 ** 20,
+  backfill: 32 * 2 ** 20,
+  labels: 4 * 2 ** 20,
+};
 /** What is left of the drain for handing entries back. */
 const handBackMs = 3_000;
 
@@ -70,6 +76,8 @@ export function consumeSource(context: LaneContext, source: Source, signal: Abor
     consumer: settings.consumer ?? `${hostname()}-${process.pid}`,
     lanes: source.lanes,
     batchItems: settings.batchSize,
+    batchBytes: maxBytes[source.kind] / 4,
+    maxBytes: maxBytes[source.kind],
     batchMs: settings.batchTimeoutMs,
     maxAttempts: settings.maxAttempts,
     drainMs: Math.max(0, settings.drainMs - handBackMs),

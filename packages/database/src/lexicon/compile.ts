@@ -5,17 +5,10 @@
  * The rules are those of the reference's strict mode (`check` of @atproto/lex,
  * which the AppView's indexer uses); validate.test.ts holds the two together.
  */
-import { type FormatCheck, formats, isBlobLink, isLink } from './formats.ts';
-
-/** What is wrong, and where: `path` grows from the inside out. */
-export interface Problem {
-  reason: 'missing' | 'type' | 'length' | 'range' | 'format' | 'value' | 'blob';
-  path: string;
-  wanted: string;
-}
-
-/** @returns null when the value is right */
-export type Check = (value: unknown) => Problem | null;
+import { isBlobLink, isLink } from './formats.ts';
+import type { Check, Problem } from './problem.ts';
+import { literal, problem } from './problem.ts';
+import { string } from './string.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: a lexicon document, of many shapes
 type Def = any;
@@ -132,10 +125,6 @@ export class Lexicon {
   }
 }
 
-function problem(reason: Problem['reason'], wanted: string): Problem {
-  return { reason, path: '', wanted };
-}
-
 function within(step: string | number, { reason, path, wanted }: Problem): Problem {
   return { reason, path: path === '' ? String(step) : `${step}.${path}`, wanted };
 }
@@ -197,11 +186,6 @@ function primitive(type: 'boolean' | 'string'): Check {
   return (value) => (typeof value === type ? null : wrong);
 }
 
-function literal(wanted: unknown): Check {
-  const wrong = problem('value', JSON.stringify(wanted));
-  return (value) => (value === wanted ? null : wrong);
-}
-
 function integer({ minimum, maximum, enum: values, const: only }: Def): Check {
   if (only !== undefined) return literal(only);
   return (value) => {
@@ -212,48 +196,6 @@ function integer({ minimum, maximum, enum: values, const: only }: Def): Check {
     if (maximum !== undefined && n > maximum) return problem('range', `${maximum} or less`);
     return null;
   };
-}
-
-function string(def: Def): Check {
-  if (def.const !== undefined) return literal(def.const);
-  const { enum: values, format } = def;
-  if (values) return (value) => (values.includes(value) ? null : problem('value', `one of ${values}`));
-  const hasFormat: FormatCheck | undefined = format && formats[format];
-  if (format && !hasFormat) throw new TypeError(`a lexicon has the format ${format}`);
-  const length = lengthCheck(def);
-  const wrongFormat = problem('format', `of the format ${format}`);
-  return (value) => {
-    if (typeof value !== 'string') return problem('type', 'a text');
-    return length?.(value) ?? (hasFormat && !hasFormat(value) ? wrongFormat : null);
-  };
-}
-
-const segmenter = new Intl.Segmenter();
-
-/** Lengths in UTF-8 bytes and graphemes, counted only where a text could be beyond them. */
-function lengthCheck({ minLength = 0, maxLength, minGraphemes = 0, maxGraphemes }: Def) {
-  if (minLength + minGraphemes === 0 && maxLength === undefined && maxGraphemes === undefined) {
-    return undefined;
-  }
-  return (text: string): Problem | null => {
-    if (minLength > 0 && Buffer.byteLength(text) < minLength) return problem('length', `${minLength} bytes`);
-    if (maxLength !== undefined && text.length * 3 > maxLength && Buffer.byteLength(text) > maxLength) {
-      return problem('length', `at most ${maxLength} bytes`);
-    }
-    if (minGraphemes > 0 && (text.length < minGraphemes || graphemes(text) < minGraphemes)) {
-      return problem('length', `${minGraphemes} graphemes`);
-    }
-    if (maxGraphemes !== undefined && text.length > maxGraphemes && graphemes(text) > maxGraphemes) {
-      return problem('length', `at most ${maxGraphemes} graphemes`);
-    }
-    return null;
-  };
-}
-
-function graphemes(text: string): number {
-  let count = 0;
-  for (const _ of segmenter.segment(text)) count++;
-  return count;
 }
 
 function bytes({ minLength = 0, maxLength = Number.POSITIVE_INFINITY }: Def): Check {
