@@ -1,10 +1,13 @@
 import * as reference from '@ipld/dag-cbor';
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import * as any from '../testing/arbitraries.ts';
 import { decodeCbor, MAX_CBOR_DEPTH } from './cbor.ts';
 import { Cid } from './cid.ts';
 import { RepoError } from './errors.ts';
+
+// A busy machine takes its time.
+vi.setConfig({ testTimeout: 60_000 });
 
 /** Our value with CIDs and bytes in the form that the reference's JSON has. */
 function comparable(value: unknown): unknown {
