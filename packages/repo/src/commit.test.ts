@@ -1,6 +1,6 @@
 import { tmpdir } from 'node:os';
 import { describe, expect, test } from 'vitest';
-import { type Block, carOf, put, putCommit, putNode } from '../testing/blocks.ts';
+import { type Block, carOf, DID, KEY, put, putCommit, putNode } from '../testing/blocks.ts';
 import { openRepo } from './snapshot.ts';
 
 const tmpDir = tmpdir();
@@ -13,6 +13,7 @@ describe('a commit', () => {
     ['data that is no link', { data: null }],
     ['prev that is a text', { prev: 'x' }],
     ['no prev', { prev: undefined }],
+    ['a sig that is a text', { sig: 'x' }],
   ])('is refused with %s', async (_, fields) => {
     const blocks: Block[] = [];
     const tree = putNode(blocks, null, []);
@@ -38,5 +39,12 @@ describe('a commit', () => {
     await putCommit(blocks, tree);
     const opened = openRepo([carOf(blocks.at(-1)!.cid, blocks)], { tmpDir, did: 'did:plc:other' });
     await expect(opened).rejects.toMatchObject({ reason: 'wrong-did' });
+  });
+
+  test('may have fields to come, which its signature covers', async () => {
+    const blocks: Block[] = [];
+    await putCommit(blocks, putNode(blocks, null, []), { zzz: [1], a: 'x' });
+    await using repo = await openRepo([carOf(blocks.at(-1)!.cid, blocks)], { tmpDir, key: KEY });
+    expect(repo.did).toBe(DID);
   });
 });
