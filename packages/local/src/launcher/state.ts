@@ -29,8 +29,7 @@ export async function readState(
   schema: string,
   host: string,
 ): Promise<State> {
-  const lengths = Promise.all(STREAMS.map((stream) => redis.xlen(keysOf(redis, stream).stream)));
-  const later = redis.zcard(keysOf(redis, 'repo_backfill').later).catch(() => 0);
+  const lengths = Promise.all(STREAMS.map((stream) => waitingIn(redis, stream)));
   const dead = Promise.all(
     ['repo_backfill', 'firehose_backfill', 'firehose_live', 'label_live'].map((stream) =>
       redis.xlen(keysOf(redis, stream).dead),
@@ -44,10 +43,25 @@ export async function readState(
   return {
     repos: new Map((await states).map(({ state, count }) => [state, count])),
     records: (await records)[0]!.count,
-    waiting: { repos: jobs + urgent + (await later), backfill, live },
+    waiting: { repos: jobs + urgent, backfill, live },
     dead: (await dead).reduce((sum, n) => sum + n, 0),
     listed: (await readCursor(redis, 'repo_backfill', host)) === ENUMERATED,
   };
+}
+
+/**
+ * Entries of a stream and those parked beside it. An entry goes from one to the
+ * other and back only after seconds: looking at the parked ones before and
+ * after the stream misses none.
+ */
+async function waitingIn(redis: Redis, stream: string): Promise<number> {
+  const keys = keysOf(redis, stream);
+  const [before, length, after] = [
+    await redis.zcard(keys.later),
+    await redis.xlen(keys.stream),
+    await redis.zcard(keys.later),
+  ];
+  return length + Math.max(before, after);
 }
 
 /** Sum over some states of repos, or all. */
