@@ -18,6 +18,7 @@ export {
   type CommonSettings,
   type IndexerSettings,
   type IngesterSettings,
+  knownVariables,
   loadSettings,
   type SettingsOf,
 } from './settings/load.ts';

@@ -80,7 +80,8 @@ function refuseUnknown(env: Env): void {
   }
 }
 
-function knownVariables(): Set<string> {
+/** Every environment variable that some service reads, `NAME_FILE` of the secret ones included. */
+export function knownVariables(): Set<string> {
   const names = Object.values(declarations).flatMap((group) =>
     Object.values<Setting<unknown>>(group).flatMap((s) => (s.secret ? [s.env, `${s.env}_FILE`] : [s.env])),
   );
