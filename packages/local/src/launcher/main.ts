@@ -13,8 +13,8 @@ import { lockFolder } from './lock.ts';
 import { type Options, parseOptions, USAGE, UsageError } from './options.ts';
 import { Pipeline, ROOT } from './pipeline.ts';
 import { runOnRelay } from './run-relay.ts';
-import { networkFolder, runOnSmallNetwork } from './run-small-network.ts';
-import { type SmallNetwork, startSmallNetwork } from './small-network.ts';
+import { layGround, networkFolder, runOnSmallNetwork } from './run-small-network.ts';
+import { prepareSmallNetwork, type SmallNetwork, startSmallNetwork } from './small-network.ts';
 
 /** npm hands Ctrl-C on although the terminal did already: a second signal this soon is the same one. */
 const SAME_SIGNAL_MS = 1000;
@@ -23,18 +23,17 @@ const options = optionsOrExit();
 const display = new Display();
 const stop = new AbortController();
 const pipeline = new Pipeline({ folder: options.folder, display });
+let network: SmallNetwork | undefined;
 let saidStopping = false;
 process.exitCode = await main();
 process.exit();
 
 async function main(): Promise<number> {
-  let network: SmallNetwork | undefined;
   let unlock: (() => void) | undefined;
   listenToSignals();
   try {
     unlock = lockFolder(options.folder);
-    network = await start();
-    const equal = await work(network);
+    const equal = options.relay === undefined ? await onSmallNetwork() : await onRelay();
     if (!options.exit) await follow();
     return equal ? 0 : 1;
   } catch (error) {
@@ -51,38 +50,39 @@ async function main(): Promise<number> {
   }
 }
 
-/** Servers and network at the same time: each takes seconds. */
-async function start(): Promise<SmallNetwork | undefined> {
+/** Everything that takes seconds to come up comes up at the same time. */
+async function onSmallNetwork(): Promise<boolean> {
+  display.line('Headwater on a small network of this machine');
   const began = Date.now();
-  display.line(
-    options.relay === undefined
-      ? 'Headwater on a small network of this machine'
-      : `Headwater on ${options.relay}`,
-  );
-  const results = await Promise.allSettled([
-    pipeline.startServers(stop.signal),
-    options.relay === undefined ? startSmallNetwork(networkFolder(options), display, stop.signal) : undefined,
+  const folder = networkFolder(options);
+  const addresses = await prepareSmallNetwork(folder);
+  const [ground, started] = await Promise.allSettled([
+    layGround(pipeline, addresses, options, stop.signal),
+    startSmallNetwork(folder, display, stop.signal),
   ]);
-  const network = results[1].status === 'fulfilled' ? results[1].value : undefined;
-  const failed = results.find((result) => result.status === 'rejected');
-  if (failed !== undefined) {
-    await network?.process.stop();
-    throw failed.reason;
-  }
+  if (started.status === 'rejected') throw started.reason;
+  network = started.value;
+  if (ground.status === 'rejected') throw ground.reason;
   stop.signal.throwIfAborted();
-  if (network !== undefined)
-    display.line(`  network     PLC ${network.plcUrl}, PDS (and relay) ${network.pdsUrl}`);
+  display.line(`  network     PLC ${network.plcUrl}, PDS (and relay) ${network.pdsUrl}`);
+  showServers(began);
+  return runOnSmallNetwork(pipeline, ground.value, options, stop.signal);
+}
+
+async function onRelay(): Promise<boolean> {
+  display.line(`Headwater on ${options.relay}`);
+  const began = Date.now();
+  await pipeline.startServers(stop.signal);
+  showServers(began);
+  await runOnRelay(pipeline, options, stop.signal);
+  return true;
+}
+
+function showServers(began: number): void {
   display.line(`  PostgreSQL  ${pipeline.databaseUrl}`);
   display.line(`  Redis       ${pipeline.redisUrl}`);
   display.line(`  up in ${((Date.now() - began) / 1000).toFixed(1)} s`);
   display.line();
-  return network;
-}
-
-async function work(network: SmallNetwork | undefined): Promise<boolean> {
-  if (network !== undefined) return runOnSmallNetwork(pipeline, network, options, stop.signal);
-  await runOnRelay(pipeline, options, stop.signal);
-  return true;
 }
 
 async function follow(): Promise<void> {

@@ -11,6 +11,8 @@ import { Service } from './services.ts';
 
 export const ROOT = fileURLToPath(new URL('../../../../', import.meta.url));
 
+export type ServiceName = 'indexer' | 'repo-backfiller' | 'ingester';
+
 /** One process of each service: one that comes back takes up at once what it had in hand. */
 export const ALONE = {
   INDEXER_CONSUMER: 'indexer',
@@ -74,13 +76,17 @@ export class Pipeline {
   }
 
   /**
-   * Starts ingester, backfiller and indexer.
+   * Starts services, the last of the water's way first.
    *
    * @param defaults settings that the environment may override
    * @param fixed settings that it may not
    */
-  async startServices(defaults: Record<string, string>, fixed: Record<string, string>): Promise<void> {
-    for (const name of ['indexer', 'repo-backfiller', 'ingester']) {
+  async startServices(
+    names: ServiceName[],
+    defaults: Record<string, string>,
+    fixed: Record<string, string>,
+  ): Promise<void> {
+    for (const name of names) {
       const env = {
         ...defaults,
         ...process.env,

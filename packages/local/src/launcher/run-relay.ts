@@ -28,7 +28,7 @@ export async function runOnRelay(pipeline: Pipeline, options: Options, signal: A
     await pipeline.redis.del(keysOf(pipeline.redis, 'repo_backfill').cursor(host));
   const known = await knownRepos(pipeline);
   if (known > 0) display.line(`Going on with ${number(known)} repos of an earlier start.`);
-  await pipeline.startServices(ALONE, settingsFor(options));
+  await pipeline.startServices(['indexer', 'repo-backfiller', 'ingester'], ALONE, settingsFor(options));
 
   const done = (state: State) =>
     options.dids.length > 0 ? areSettled(pipeline, options.dids) : isBackfilled(state);

@@ -6,7 +6,7 @@ import { compareRepos } from './compare.ts';
 import { type Display, number } from './display.ts';
 import type { Options } from './options.ts';
 import { ALONE, type Pipeline } from './pipeline.ts';
-import { listRepos, makeChanges, type SmallNetwork } from './small-network.ts';
+import { listRepos, makeChanges } from './small-network.ts';
 import { isBackfilled } from './state.ts';
 import { watchUntil } from './watch.ts';
 
@@ -21,23 +21,44 @@ const DEFAULTS = {
   INGESTER_BATCH_TIMEOUT_MS: '100',
 };
 
+/** Where the network is, and what the database knew before this start. */
+export interface Groundwork {
+  plcUrl: string;
+  pdsUrl: string;
+  /** The name of the newest whole fetch of each repo. */
+  fetches: Map<string, string>;
+}
+
+/** What can be done while the network comes up: servers, and the services that wait for work. */
+export async function layGround(
+  pipeline: Pipeline,
+  addresses: { plcUrl: string; pdsUrl: string },
+  options: Options,
+  signal: AbortSignal,
+): Promise<Groundwork> {
+  await pipeline.startServers(signal);
+  const ground = { ...addresses, fetches: await fetchesOf(pipeline) };
+  await pipeline.startServices(['indexer', 'repo-backfiller'], defaultsFor(options), settingsFor(addresses));
+  return ground;
+}
+
 /**
  * The main job on the small network: enumerate, backfill, index, then changes
  * as they are made, then the comparison. Returns whether all is equal.
  */
 export async function runOnSmallNetwork(
   pipeline: Pipeline,
-  network: SmallNetwork,
+  network: Groundwork,
   options: Options,
   signal: AbortSignal,
 ): Promise<boolean> {
   const { display } = pipeline.options;
   const host = new URL(network.pdsUrl).host;
-  const before = await fetchesOf(pipeline);
+  const before = network.fetches;
   if (before.size > 0) display.line(`Going on with ${number(before.size)} repos of an earlier start.`);
   // Looked at again at every start, not only after five minutes: to show what is (not) fetched again.
   await pipeline.redis.del(keysOf(pipeline.redis, 'repo_backfill').cursor(host));
-  await pipeline.startServices(defaultsFor(options), settingsFor(network, host));
+  await pipeline.startServices(['ingester'], defaultsFor(options), settingsFor(network));
 
   display.line('1. What is there: enumerate, fetch, index');
   const repos = await listRepos(network.pdsUrl);
@@ -74,10 +95,10 @@ function defaultsFor(options: Options): Record<string, string> {
     : { ...DEFAULTS, INDEXER_COLLECTIONS: options.collections.join(',') };
 }
 
-function settingsFor(network: SmallNetwork, host: string): Record<string, string> {
+function settingsFor({ plcUrl, pdsUrl }: { plcUrl: string; pdsUrl: string }): Record<string, string> {
   return {
-    PLC_URL: network.plcUrl,
-    INGESTER_RELAY_HOSTS: host,
+    PLC_URL: plcUrl,
+    INGESTER_RELAY_HOSTS: new URL(pdsUrl).host,
     INGESTER_LABELER_HOSTS: ',',
     HEADWATER_ALLOW_PRIVATE_ADDRESSES: 'true',
   };
@@ -118,7 +139,7 @@ async function actorsOf(pipeline: Pipeline, dids: string[]): Promise<number> {
   return row!.count;
 }
 
-async function showChanges(pipeline: Pipeline, network: SmallNetwork, signal: AbortSignal): Promise<void> {
+async function showChanges(pipeline: Pipeline, network: Groundwork, signal: AbortSignal): Promise<void> {
   const { display } = pipeline.options;
   const { sql, schema } = pipeline;
   const visible = async (uris: string[]) => {

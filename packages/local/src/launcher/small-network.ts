@@ -2,6 +2,7 @@ import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { addressesOf } from '../network/network.ts';
 import { tellPast, tellPresent } from '../network/story.ts';
 import { type Child, spawnChild } from '../process.ts';
 import { call } from './compare.ts';
@@ -18,25 +19,29 @@ export interface SmallNetwork {
   process: Child;
 }
 
-/**
- * Starts it; on the first start fills it with accounts and records.
- * A first start that was interrupted while filling begins anew.
- */
+/** Written when the network is full; without it a start begins anew. */
+const FULL = 'told';
+
+/** Where the network will be, before it is up. A first start that was interrupted while filling it is undone. */
+export async function prepareSmallNetwork(folder: string): Promise<{ plcUrl: string; pdsUrl: string }> {
+  if (!existsSync(join(folder, FULL))) rmSync(folder, { recursive: true, force: true });
+  return addressesOf(folder);
+}
+
+/** Starts it; on the first start fills it with accounts and records. */
 export async function startSmallNetwork(
   folder: string,
   display: Display,
   signal: AbortSignal,
 ): Promise<SmallNetwork> {
-  const told = join(folder, 'told');
-  if (!existsSync(told)) rmSync(folder, { recursive: true, force: true });
   const main = fileURLToPath(new URL('../network/main.ts', import.meta.url));
   const child = spawnChild(process.execPath, ['--disable-warning=ExperimentalWarning', main, folder]);
   try {
     const ready = await child.waitForLine((line) => line.startsWith('ready '));
     const { plcUrl, pdsUrl } = JSON.parse(ready.slice('ready '.length));
-    if (!existsSync(told)) {
+    if (!existsSync(join(folder, FULL))) {
       await fill(pdsUrl, display, signal);
-      writeFileSync(told, '');
+      writeFileSync(join(folder, FULL), '');
     }
     return { plcUrl, pdsUrl, process: child };
   } catch (error) {

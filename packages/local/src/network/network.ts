@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { Server } from 'node:net';
 import { join } from 'node:path';
@@ -75,7 +75,7 @@ export async function startNetwork(options: NetworkOptions): Promise<Network> {
   const { TestPlc, TestPds, mockNetworkUtilities } = await devEnv();
   const temporary = join(options.folder, 'tmp');
   await mkdir(temporary, { recursive: true });
-  const identity = await identityIn(join(options.folder, 'network.json'));
+  const identity = await identityIn(options.folder);
   return await withTemporaryFolder(temporary, () =>
     onLoopbackOnly(async () => {
       const plc = await TestPlc.create({ port: identity.plcPort });
@@ -103,16 +103,33 @@ async function devEnv(): Promise<typeof import('@atproto/dev-env')> {
   return Object.assign({}, ...parts);
 }
 
-async function identityIn(file: string): Promise<Identity> {
+/** Where the network of `folder` is, or will be when it is started. */
+export async function addressesOf(folder: string): Promise<{ plcUrl: string; pdsUrl: string }> {
+  const { plcPort, pdsPort } = await identityIn(folder);
+  return { plcUrl: `http://localhost:${plcPort}`, pdsUrl: `http://localhost:${pdsPort}` };
+}
+
+async function identityIn(folder: string): Promise<Identity> {
+  const file = join(folder, 'network.json');
   const saved = await readFile(file, 'utf8').catch(() => undefined);
   if (saved !== undefined) return JSON.parse(saved);
   const identity = {
-    plcPort: await freePort(),
-    pdsPort: await freePort(),
+    plcPort: await lastingPort(),
+    pdsPort: await lastingPort(),
     rotationKey: randomBytes(32).toString('hex'),
   };
+  await mkdir(folder, { recursive: true });
   await writeFile(file, JSON.stringify(identity));
   return identity;
+}
+
+/** A free port below those that the system hands out to connections: it should be free at the next start too. */
+async function lastingPort(): Promise<number> {
+  for (let tries = 0; tries < 50; tries++) {
+    const port = randomInt(20_000, 30_000);
+    if ((await freePort(port)) === port) return port;
+  }
+  return freePort();
 }
 
 async function madeFolder(path: string): Promise<string> {
