@@ -141,10 +141,10 @@ async function letTimePass(redis: Redis, client: pg.Client): Promise<void> {
     for (const id of await redis.zrangebyscore(later, now + 500, '+inf'))
       await redis.zadd(later, 'XX', now, id);
   }
-  const parked = await redis.zrange('repo_backfill:parked', 0, -1);
+  const parked = await redis.zrangebyscore('repo_backfill:parked', '-inf', '+inf');
   for (const host of parked) {
     if (Number(await redis.hget(`repo_backfill:host:${host}`, 'until')) > Date.now() + 500) {
-      await redis.hset(`repo_backfill:host:${host}`, 'until', Date.now());
+      await redis.hset(`repo_backfill:host:${host}`, 'until', `${Date.now()}`);
     }
   }
   await client.query(
