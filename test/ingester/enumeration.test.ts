@@ -23,7 +23,9 @@ const dids = async () => (await streams.jobs()).map(({ did }) => did);
 const repos = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, i) => ({ did: `did:web:r${from + i}.test` }));
 const asked = () =>
-  relay.requests.map((url) => [url.searchParams.get('cursor'), Number(url.searchParams.get('limit'))]);
+  relay.requests
+    .filter((url) => url.pathname.endsWith('.listRepos'))
+    .map((url) => [url.searchParams.get('cursor'), Number(url.searchParams.get('limit'))]);
 
 it('lists in pages of 1,000, each with its cursor, and ends with its mark', async () => {
   relay.repos = repos(0, 2500);

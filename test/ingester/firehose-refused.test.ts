@@ -46,7 +46,14 @@ describe('what can not be believed', () => {
     await setCursor(0);
     const { metric } = start();
     await eventually(cursor).toBe('9');
-    expect(await seqs()).toEqual([1, 3, 5, 9]);
+    // Of what is not believed nothing goes on but that the repo it names may be ahead of us.
+    expect(await seqs()).toEqual([1, 3, 4, 5, 6, 9]);
+    const doubtful = (await streams.live()).filter(([event]) => [4, 6].includes(event!.seq));
+    expect(doubtful).toEqual([
+      [expect.objectContaining({ type: 'repo', sync: true, did: forger.did, rev: omitted['rev'] })],
+      [expect.objectContaining({ type: 'repo', sync: true, did: author.did, rev: stolen['rev'] })],
+    ]);
+    expect(doubtful.flat().some((event) => 'data' in event)).toBe(false);
     const { letters } = await dead.list(streams.redis, 'firehose_live');
     expect(letters.map(({ reason, sourceId, source }) => [reason, sourceId, source])).toEqual([
       [expect.stringMatching(/^bad-|truncated/), '', relay.host],

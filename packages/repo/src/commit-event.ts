@@ -41,6 +41,8 @@ export interface SignedState {
   commit: string;
   /** CID of the root of the tree. */
   data: string;
+  /** The signed commit itself. */
+  root: Commit;
   /** Whether the commit is signed with this did:key. Throws RepoError `bad-key`. */
   verify(key: string): boolean;
 }
@@ -55,7 +57,6 @@ export interface CommitEvent extends SignedState {
   ops: CommitOp[];
   /** What the structure is checked with. */
   car: CarReader;
-  root: Commit;
 }
 
 /**
@@ -98,7 +99,7 @@ export function readSync(frame: SyncFrame): SignedState {
   );
 }
 
-function signedState(frame: { did: string; rev: string }, car: CarReader): SignedState & { root: Commit } {
+function signedState(frame: { did: string; rev: string }, car: CarReader): SignedState {
   const block = blockOf(car, car.root.bytes);
   if (block === undefined) throw new RepoError('missing-block', 'the block of the commit is missing');
   const root = decodeCommit(block);

@@ -12,7 +12,9 @@
  *
  * One copy at a time reads a host for a stream, under a lease; the others wait.
  */
-export { enumerationDone } from './enumerate.ts';
+
 export { type HostKeys, hostKeys } from './keys.ts';
-export { runIngester, type Tuning } from './service.ts';
-export type { SkippedRange } from './skip.ts';
+export { enumerationDone } from './listing/enumerate.ts';
+export type { SkippedRange } from './listing/skip.ts';
+export { runIngester } from './service.ts';
+export type { Tuning } from './shared.ts';

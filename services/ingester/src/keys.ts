@@ -4,12 +4,16 @@ import { keysOf, type Redis } from '@headwater/streams';
 export interface HostKeys {
   /** How far the host is read. */
   cursor: string;
+  /** The time up to which its stream is read, as RFC 3339. */
+  time: string;
   /** Who reads it. */
   lease: string;
   /** The last cursor before the end of an enumeration: where the next look goes on. */
   resume: string;
   /** Set by whoever finds that events were missed: the next look starts from the beginning. */
   relist: string;
+  /** Of a relay: sorted set of the hosts that it knows, by the time when each is to be listed (ms). */
+  hosts: string;
   /** List of ranges that the enumeration had to skip, as JSON. */
   skipped: string;
 }
@@ -20,9 +24,11 @@ export function hostKeys(redis: Redis, stream: string, host: string): HostKeys {
   const base = keys.dead.slice(0, -':dead'.length);
   return {
     cursor: keys.cursor(host),
+    time: `${base}:time:${host}`,
     lease: `${base}:lease:${host}`,
     resume: `${base}:resume:${host}`,
     relist: `${base}:relist:${host}`,
+    hosts: `${base}:hosts:${host}`,
     skipped: `${base}:skipped:${host}`,
   };
 }

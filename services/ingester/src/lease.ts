@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { type Logger, sleep } from '@headwater/ops';
-import { type Redis, Script } from '@headwater/streams';
+import { FencedError, type Redis, Script } from '@headwater/streams';
 
 /** The lease ran out or another copy has it: stop writing. */
 export class LeaseLostError extends Error {
@@ -23,6 +23,12 @@ export interface LeaseOptions {
   onHeld?: (held: boolean) => void;
 }
 
+/** What a producer hands to Redis with every append, so that only the holder writes. */
+export interface Guard {
+  key: string;
+  value: string;
+}
+
 const renewScript = new Script(
   `if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
    return redis.call('PEXPIRE', KEYS[1], ARGV[2])`,
@@ -39,18 +45,16 @@ const releaseScript = new Script(
  *        ▲                  │ the ttl has passed since the last renewal was
  *        └───── lost ◄──────┘ sent, or another copy's token is there
  *
- * What the lease is for: economy, not safety. The holder's signal aborts
- * before the key can expire (measured from when the renewal was sent, with a
- * tenth to spare), and a producer looks at that signal before it writes. Only a
- * process frozen between that look and Redis could still write, and what it
- * would write is a batch with the cursor that covers it: a replay, which all
- * readers bear, and a cursor that is too low, which costs one more replay.
+ * The holder's signal aborts before the key can expire (measured from when the
+ * renewal was sent, with a tenth to spare). A process that was frozen past that
+ * can still not write: the guard goes with every append, and Redis holds it
+ * against the key in the step of the append itself.
  *
  * @throws what the task throws while it has the lease; without it the task's end counts for nothing
  */
 export async function underLease(
   options: LeaseOptions,
-  task: (signal: AbortSignal) => Promise<void>,
+  task: (signal: AbortSignal, guard: Guard) => Promise<void>,
 ): Promise<void> {
   const { signal, log, key, onHeld } = options;
   while (!signal.aborted) {
@@ -59,10 +63,10 @@ export async function underLease(
     log.info({ lease: key }, 'holds the lease');
     onHeld?.(true);
     try {
-      await task(lease.signal);
+      await task(lease.signal, lease.guard);
       if (!lease.lost) return;
     } catch (err) {
-      if (!lease.lost) throw err;
+      if (!lease.lost && !(err instanceof FencedError)) throw err;
     } finally {
       onHeld?.(false);
     }
@@ -102,6 +106,10 @@ class HeldLease implements AsyncDisposable {
   /** Aborts when the lease is lost, or by the caller's signal. */
   get signal(): AbortSignal {
     return AbortSignal.any([this.#options.signal, this.#lost.signal]);
+  }
+
+  get guard(): Guard {
+    return { key: this.#options.key, value: this.#token };
   }
 
   /** Why the lease is lost, if it is. */

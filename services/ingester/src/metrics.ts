@@ -12,6 +12,10 @@ export interface IngesterMetrics {
   drop(feed: Feed, reason: string): void;
   reconnect(feed: Feed, reason: string): void;
   repair(reason: string): void;
+  /** A signed statement was judged. */
+  verdict(verdict: 'verified' | 'legacy' | 'unchecked' | 'refused'): void;
+  /** How many statements of a host wait for a DID document, asked for when it is shown. */
+  waiting(host: string, count: () => number): void;
   /** A batch is durable up to `seq`; `time` is that of its last event. */
   progress(feed: Feed, host: string, seq: number, time: string | undefined): void;
   connected(feed: Feed, host: string, open: boolean): void;
@@ -21,6 +25,8 @@ export interface IngesterMetrics {
   listingError(kind: string): void;
   skip(): void;
   loop(): void;
+  /** A host of a relay had its turn. */
+  hostLook(outcome: string): void;
   listing(name: string, state: ListingState): void;
   isOpen(feed: Feed, host: string): boolean;
 }
@@ -43,6 +49,22 @@ function feedMetrics(metrics: Metrics) {
   const repairs = metrics.counter('ingester_repairs_total', 'Repos sent to be fetched again, by reason.', [
     'reason',
   ]);
+  const verdicts = metrics.counter(
+    'ingester_statements_total',
+    'Commits and #sync, by what verification says.',
+    ['verdict'],
+  );
+  const waiting = new Map<string, () => number>();
+  metrics.gauge(
+    'ingester_waiting_statements',
+    'Commits and #sync that wait for a DID document to be verified with.',
+    [],
+    {
+      collect() {
+        this.set([...waiting.values()].reduce((sum, count) => sum + count(), 0));
+      },
+    },
+  );
   const seqs = byFeed();
   const times = byFeed();
   const open = byFeed();
@@ -65,6 +87,8 @@ function feedMetrics(metrics: Metrics) {
     drop: (feed: Feed, reason: string) => drops.inc({ feed, reason }),
     reconnect: (feed: Feed, reason: string) => reconnects.inc({ feed, reason }),
     repair: (reason: string) => repairs.inc({ reason }),
+    verdict: (verdict: string) => verdicts.inc({ verdict }),
+    waiting: (host: string, count: () => number) => void waiting.set(host, count),
     progress(feed: Feed, host: string, seq: number, time: string | undefined) {
       seqs[feed].set(host, seq);
       const seconds = Date.parse(time ?? '') / 1000;
@@ -92,6 +116,11 @@ function listingMetrics(metrics: Metrics) {
     'ingester_list_loops_total',
     'Enumerations ended because their cursors came round.',
   );
+  const looks = metrics.counter(
+    'ingester_host_looks_total',
+    'Turns of hosts that a relay knows, at listing their repos.',
+    ['outcome'],
+  );
   const states = new Map<string, ListingState>();
   metrics.gauge('ingester_enumerations', 'Hosts by the state of their enumeration.', ['state'], {
     collect() {
@@ -109,6 +138,7 @@ function listingMetrics(metrics: Metrics) {
     listingError: (kind: string) => errors.inc({ kind }),
     skip: () => skips.inc(),
     loop: () => loops.inc(),
+    hostLook: (outcome: string) => looks.inc({ outcome }),
     listing: (name: string, state: ListingState) => void states.set(name, state),
   };
 }

@@ -1,4 +1,4 @@
-import { bytes, int, list, oneOf } from './declare.ts';
+import { bytes, flag, int, list, oneOf } from './declare.ts';
 
 /** services/ingester. */
 export const ingester = {
@@ -35,7 +35,7 @@ export const ingester = {
   }),
   batchTimeoutMs: int(
     'INGESTER_BATCH_TIMEOUT_MS',
-    'Longest wait for a live batch to fill, in milliseconds.',
+    'Longest wait for a live batch to fill, in milliseconds. An event that finds nothing being written waits for none; below 5 batches of a busy stream are smaller.',
     {
       default: 1000,
       min: 1,
@@ -44,8 +44,18 @@ export const ingester = {
   verify: oneOf(
     'INGESTER_VERIFY',
     ['full', 'structure', 'off'],
-    'How far live commits are checked before they reach the stream, beyond sizes, hashes and form: `structure` holds the operations against their tree and undoes them to `prevData`. `full` is the same until signatures are verified too.',
+    "How far live commits are checked before they reach the stream, beyond sizes, hashes and form: `structure` holds the operations against their tree and undoes them to `prevData`; `full` verifies the signature too, with the key of the account's DID document.",
     { default: 'full' },
+  ),
+  verifyWaitMs: int(
+    'INGESTER_VERIFY_WAIT_MS',
+    'How long a commit waits for the DID document that its signature is verified with while the directory gives no answer, in milliseconds. Then it is left out, and its repo is fetched when the directory is back: nothing is believed on trust. Commits of other accounts go on meanwhile.',
+    { default: 60_000 },
+  ),
+  keyCacheSize: int(
+    'INGESTER_KEY_CACHE_SIZE',
+    'Signing keys remembered in Redis, at most (some 130 bytes each): those of the accounts that write.',
+    { default: 1_000_000, min: 100 },
   ),
   dids: list('INGESTER_DIDS', 'Only these repos, comma separated; nothing is enumerated then.', {
     default: [],
@@ -56,6 +66,21 @@ export const ingester = {
     {
       default: [],
     },
+  ),
+  hostsFromRelay: flag(
+    'INGESTER_HOSTS_FROM_RELAY',
+    'After the list of a relay is through, ask it for the hosts that it knows, and each of them for its repos: a relay lists not all there are. Not with INGESTER_DIDS or INGESTER_COLLECTIONS.',
+    { default: true },
+  ),
+  hostsConcurrency: int('INGESTER_HOSTS_CONCURRENCY', 'Hosts of a relay listed at once.', {
+    default: 8,
+    min: 1,
+    max: 1000,
+  }),
+  hostsRelistMs: int(
+    'INGESTER_HOSTS_RELIST_MS',
+    'Pause before a host of a relay that was listed is asked for new repos, in milliseconds.',
+    { default: 86_400_000, min: 100 },
   ),
   leaseMs: int(
     'INGESTER_LEASE_MS',

@@ -1,18 +1,18 @@
 import { backoff, type Logger, sleep } from '@headwater/ops';
 import { type Subscription, XrpcError } from '@headwater/xrpc';
+import type { Feed, IngesterMetrics } from '../metrics.ts';
 import { FeedFaultError } from './feed.ts';
-import type { Feed, IngesterMetrics } from './metrics.ts';
 
 export interface FollowOptions {
   feed: Feed;
   host: string;
   /** Opens a connection from the cursor that is right at that moment. */
   open: (signal: AbortSignal, onOpen: () => void) => Subscription;
-  /** Makes a batch durable. @throws FeedFaultError when the host has announced the end */
-  write: (frames: Uint8Array[], signal: AbortSignal) => Promise<void>;
+  /** Takes frames in; waits while there is no room. @throws FeedFaultError when the host has announced the end */
+  accept: (frames: Uint8Array[], signal: AbortSignal) => Promise<void>;
   /** Why the connection ended, before the pause. */
   onEnd?: (err: unknown) => Promise<void>;
-  batch: { maxItems: number; maxWaitMs: number };
+  batch: { maxItems: number };
   pause?: { baseMs: number; maxMs: number };
   signal: AbortSignal;
   log: Logger;
@@ -24,10 +24,10 @@ const batchBytes = 16 * 2 ** 20;
 /**
  * Keeps a subscription alive until the signal aborts.
  *
- *     connecting ──open──► reading ──batch──► writing ──► reading
+ *     connecting ──open──► reading ──frames──► accepting ──► reading
  *         ▲                   │                  │
  *         └──── pausing ◄─────┴── closed, silent, error frame ──┘
- *               (grows until a batch was written)
+ *               (grows until frames were accepted)
  */
 export async function follow(options: FollowOptions): Promise<void> {
   const { feed, host, signal, log, metrics, pause } = options;
@@ -54,14 +54,15 @@ export async function follow(options: FollowOptions): Promise<void> {
 
 /** Returns why the connection ended; undefined for a clean close. */
 async function oneConnection(options: FollowOptions, onProgress: () => void): Promise<unknown> {
-  const { feed, host, open, write, batch, signal, log, metrics } = options;
+  const { feed, host, open, accept, batch, signal, log, metrics } = options;
   try {
     const frames = open(signal, () => {
       metrics.connected(feed, host, true);
       log.info({ feed, host }, 'subscribed');
     });
-    for await (const some of frames.batches({ ...batch, maxBytes: batchBytes })) {
-      await write(some, signal);
+    // What has come is taken at once: waiting for more is the writer's business, while it is busy.
+    for await (const some of frames.batches({ ...batch, maxBytes: batchBytes, maxWaitMs: 0 })) {
+      await accept(some, signal);
       onProgress();
     }
     return undefined;

@@ -1,5 +1,7 @@
 import type { RepoJob } from '@headwater/events';
 import type { Fields } from '@headwater/streams';
+import type { Statement } from '../verify/verifier.ts';
+import type { Claim } from './doubles.ts';
 
 /** What one frame comes to. A frame always ends in exactly one of: an entry, a counted drop, a notice, a fault. */
 export interface Outcome {
@@ -9,6 +11,14 @@ export interface Outcome {
   /** Time of the event as its source states it. */
   time?: string | undefined;
   entry?: Fields;
+  /** Whose event it is: those of one repo stay in order. */
+  did?: string;
+  /** A signed statement, to be verified before the entry is believed. */
+  statement?: Statement;
+  /** The first copy of it that has come. */
+  claim?: Claim;
+  /** Another copy of it is on its way already: nothing to do but to wait for that one. */
+  behind?: Claim;
   /** Why there is no entry, or not all of one: a reason for everything left out. */
   drops?: string[];
   /** The frame is kept among the dead letters, with this error. */

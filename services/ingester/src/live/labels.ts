@@ -1,4 +1,5 @@
 import { socketUrl, subscribe, type XrpcClient } from '@headwater/xrpc';
+import { followInto } from './firehose.ts';
 import { type FollowOptions, follow } from './follow.ts';
 import { Intake, type IntakeOptions } from './intake.ts';
 import { translateLabelFrame } from './label-entries.ts';
@@ -8,7 +9,6 @@ export interface LabelsOptions extends Omit<IntakeOptions, 'feed' | 'translate' 
   labeler: Labeler;
   client: XrpcClient;
   idleMs: number;
-  batch: FollowOptions['batch'];
   pause?: FollowOptions['pause'];
 }
 
@@ -22,19 +22,21 @@ export async function followLabels(options: LabelsOptions, signal: AbortSignal):
   const intake = new Intake({
     ...options,
     feed: 'labels',
-    translate: async (frames) => frames.map((frame) => translateLabelFrame(frame, labeler.did)),
+    translate: (frame) => translateLabelFrame(frame, labeler.did),
   });
   await intake.load();
-  await follow({
-    ...options,
-    feed: 'labels',
-    signal,
-    open: (until, onOpen) => {
-      const query = { cursor: String(intake.cursor ?? 0) };
-      const url = socketUrl(labeler.address, 'com.atproto.label.subscribeLabels', query);
-      return subscribe(client, url, { signal: until, onOpen, idleMs, trusted: labeler.trusted });
-    },
-    write: (frames, until) => intake.write(frames, until),
-    onEnd: (err) => intake.onEnd(err),
-  });
+  await followInto(intake, signal, (until) =>
+    follow({
+      ...options,
+      feed: 'labels',
+      signal: until,
+      open: (ended, onOpen) => {
+        const query = { cursor: String(intake.cursor ?? 0) };
+        const url = socketUrl(labeler.address, 'com.atproto.label.subscribeLabels', query);
+        return subscribe(client, url, { signal: ended, onOpen, idleMs, trusted: labeler.trusted });
+      },
+      accept: (frames, until) => intake.accept(frames, until),
+      onEnd: (err) => intake.onEnd(err),
+    }),
+  );
 }

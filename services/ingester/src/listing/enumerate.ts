@@ -1,10 +1,10 @@
 import { encodeRepoJob, type RepoJob } from '@headwater/events';
 import { type Logger, sleep } from '@headwater/ops';
-import { type Producer, type Redis, readCursor } from '@headwater/streams';
+import { type AppendOptions, type Producer, type Redis, readCursor } from '@headwater/streams';
 import type { ListedRepo, RepoPage } from '@headwater/xrpc';
-import { type HostKeys, hostKeys } from './keys.ts';
+import { type HostKeys, hostKeys } from '../keys.ts';
+import type { IngesterMetrics } from '../metrics.ts';
 import { LoopDetector, LoopingCursorError } from './loop-detector.ts';
-import type { IngesterMetrics } from './metrics.ts';
 import { EnumerationStuckError, type PageRead, PageReader } from './page-reader.ts';
 import type { SkippedRange } from './skip.ts';
 
@@ -23,6 +23,15 @@ export interface EnumerationOptions {
   read: (cursor: string | undefined, limit: number, signal: AbortSignal) => Promise<RepoPage>;
   /** Pause before a finished enumeration looks for new repos, in milliseconds. */
   relistMs: number;
+  /** The lease under which this host is listed: without it nothing is written. */
+  guard?: AppendOptions['guard'];
+  /**
+   * A PDS goes on listing accounts that have left it, as deactivated. Its word on who is not active is only a reason
+   * to ask the account's present PDS.
+   */
+  isPds?: boolean;
+  /** A host that is down is waited for; otherwise the look fails. */
+  isPatient?: boolean;
   pause?: { baseMs: number; maxMs: number };
   log: Logger;
   metrics: IngesterMetrics;
@@ -43,15 +52,24 @@ export class Enumeration {
   readonly #options: EnumerationOptions;
   readonly #keys: HostKeys;
   readonly #reader: PageReader;
+  /** Repos listed by the present look. */
+  listed = 0;
   /** The last page of the look before, which a host without a cursor at its end repeats. */
   #repeated = new Set<string>();
 
   constructor(options: EnumerationOptions) {
-    const { redis, producer, name, read, log, metrics, pause } = options;
+    const { redis, producer, name, read, log, metrics, pause, isPatient = true } = options;
     this.#options = options;
     this.#keys = hostKeys(redis, producer.stream, name);
     const onError = (err: { kind: string }) => metrics.listingError(err.kind);
-    this.#reader = new PageReader({ read, log, onError, ...pause });
+    this.#reader = new PageReader({
+      read,
+      log,
+      onError,
+      isPatient,
+      ...(!isPatient && { maxTries: 2 }),
+      ...pause,
+    });
   }
 
   /** Runs until the signal aborts. */
@@ -60,31 +78,38 @@ export class Enumeration {
     while (!signal.aborted) {
       metrics.listing(name, 'listing');
       try {
-        const repos = await this.#look(signal);
+        const { repos } = await this.look(signal);
         log.info({ enumeration: name, repos }, 'the enumeration is at its end');
         metrics.listing(name, 'done');
       } catch (err) {
         if (signal.aborted) throw err;
-        await this.#note(err, signal);
+        await this.note(err, signal);
         metrics.listing(name, 'stuck');
       }
       await sleep(relistMs, signal);
     }
   }
 
-  /** One way from the present cursor to the end; returns how many repos it listed. */
-  async #look(signal: AbortSignal): Promise<number> {
+  /**
+   * One way from the present cursor to the end, or until so many repos are listed.
+   *
+   * @throws XrpcError of a host that is not waited for, EnumerationStuckError, LoopingCursorError; the signal's reason
+   */
+  async look(
+    signal: AbortSignal,
+    most = Number.POSITIVE_INFINITY,
+  ): Promise<{ repos: number; isEnd: boolean }> {
     const { cursor: from, afresh } = await this.#start();
     const loops = new LoopDetector(this.#options.host, from);
     let cursor = from;
-    let listed = 0;
+    this.listed = 0;
     for (let first = true; ; first = false) {
       const read = await this.#reader.next(cursor, signal);
       const next = read.page.cursor;
       if (next !== undefined) loops.next(next);
       await this.#write(read, first && afresh, signal);
-      listed += read.page.repos.length;
-      if (next === undefined) return listed;
+      this.listed += read.page.repos.length;
+      if (next === undefined || this.listed >= most) return { repos: this.listed, isEnd: next === undefined };
       cursor = next;
     }
   }
@@ -101,7 +126,7 @@ export class Enumeration {
   }
 
   async #write({ page, cursor, skipped }: PageRead, afresh: boolean, signal: AbortSignal): Promise<void> {
-    const { producer, name, metrics } = this.#options;
+    const { producer, name, metrics, guard } = this.#options;
     const last = page.cursor === undefined;
     const noteworthy = skipped !== undefined && (await this.#isNew(skipped));
     // Skipped to beyond the end: what is added there later must be found.
@@ -111,6 +136,7 @@ export class Enumeration {
       repos.map((repo) => this.#job(repo)),
       {
         signal,
+        guard,
         cursor: { host: name, value: page.cursor ?? enumerationDone },
         extra: (step) => {
           if (last && resume !== undefined) step.set(this.#keys.resume, resume);
@@ -125,8 +151,9 @@ export class Enumeration {
   }
 
   #job({ did, rev, active, status }: ListedRepo) {
-    const job: RepoJob = { did, host: this.#options.host, rev, active };
-    return encodeRepoJob(status === undefined ? job : { ...job, status });
+    const { host, isPds = false } = this.#options;
+    const job: RepoJob = { did, host, rev, active, ...(status !== undefined && { status }) };
+    return encodeRepoJob(isPds && !active ? { ...job, rev: '', reason: 'account' } : job);
   }
 
   #keep(
@@ -152,15 +179,15 @@ export class Enumeration {
     );
   }
 
-  /** What ends a look early is written down; the next look starts where this one stopped. */
-  async #note(err: unknown, signal: AbortSignal): Promise<void> {
-    const { log, metrics, name, producer } = this.#options;
+  /** What ends a look early is written down; the next look starts where this one stopped. @throws any other error */
+  async note(err: unknown, signal: AbortSignal): Promise<void> {
+    const { log, metrics, name, producer, guard } = this.#options;
     if (err instanceof LoopingCursorError) {
       metrics.loop();
       log.error({ enumeration: name, err }, 'the cursors come round again; the look ends here');
     } else if (err instanceof EnumerationStuckError) {
       if (!(await this.#isNew(err.range))) return;
-      await producer.append([], { signal, extra: (step) => this.#keep(step, err.range) });
+      await producer.append([], { signal, guard, extra: (step) => this.#keep(step, err.range) });
       this.#logSkip(err.range);
     } else {
       throw err;

@@ -17,6 +17,8 @@ export interface PageReaderOptions {
   read: (cursor: string | undefined, limit: number, signal: AbortSignal) => Promise<RepoPage>;
   log: Logger;
   onError: (err: XrpcError) => void;
+  /** Whether a host that is down is waited for, however long. */
+  isPatient?: boolean;
   maxLimit?: number;
   maxTries?: number;
   /** First and longest pause between tries, in milliseconds. */
@@ -52,14 +54,14 @@ export class PageReader {
   #lastGood: string | undefined;
 
   constructor(options: PageReaderOptions) {
-    this.#options = { maxLimit: 1000, maxTries: 5, baseMs: 1000, maxMs: 60_000, ...options };
+    this.#options = { maxLimit: 1000, maxTries: 5, isPatient: true, baseMs: 1000, maxMs: 60_000, ...options };
     this.#limit = this.#options.maxLimit;
   }
 
   /**
    * The page after `cursor`, or after the first later one that works.
    *
-   * @throws EnumerationStuckError; the signal's reason
+   * @throws EnumerationStuckError; XrpcError when the host is down and not waited for; the signal's reason
    */
   async next(cursor: string | undefined, signal: AbortSignal): Promise<PageRead> {
     const { maxLimit, maxTries } = this.#options;
@@ -108,7 +110,7 @@ export class PageReader {
     }
   }
 
-  /** Returns false when another cursor works; waits until the host answers and returns true when none did. */
+  /** Returns false when another cursor works; waits until the host answers and returns true when none did. @throws XrpcError */
   async #hostWasDown(cursor: string | undefined, signal: AbortSignal): Promise<boolean> {
     const probes = new Set([this.#lastGood, undefined, ...elsewhere]);
     probes.delete(cursor);
@@ -119,6 +121,7 @@ export class PageReader {
         // Whatever a host says to a cursor that it does not understand, it is there.
         if (!(answer instanceof XrpcError) || (answer.status ?? 500) < 500) return failures > 0;
       }
+      if (!this.#options.isPatient) throw answer;
       await this.#pause(++failures, answer as XrpcError, signal);
     }
   }

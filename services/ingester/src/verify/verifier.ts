@@ -1,0 +1,65 @@
+import { type CommitEvent, checkCommit, RepoError, type SignedState } from '@headwater/repo';
+
+/** How far commits are checked beyond what reading them checks anyway (sizes, hashes, DID, rev, form). */
+export type VerifyMode = 'full' | 'structure' | 'off';
+
+/** What a `#commit` or a `#sync` states, under its signature. */
+export interface Statement {
+  state: SignedState;
+  /** Of a `#commit`: its operations and the blocks that prove them. */
+  commit?: CommitEvent;
+}
+
+/** Why a statement is not believed; the label of metrics and dead letters. */
+export interface Refusal {
+  reason: RefusalReason;
+  /** The bytes are at fault, and are kept to be looked at. */
+  error?: RepoError;
+  /** Its DID does not exist: there is nothing to repair. */
+  isNobody?: boolean;
+}
+
+export type RefusalReason = RepoError['reason'] | 'no-identity' | 'no-key' | 'no-directory';
+
+/** `legacy`: its producer leaves out what a full check needs; checked as far as it goes. */
+export type Verdict = { ok: 'verified' | 'legacy' | 'unchecked' } | { refused: Refusal };
+
+/**
+ * Checks statements. A verifier keeps no state of repos: `since` and
+ * `prevData` go on to the indexer, which knows what they should be.
+ */
+export interface Verifier {
+  /** Verdicts of a batch, in order; undefined where it takes the DID document to tell, which is not at hand. */
+  check(statements: readonly Statement[]): Promise<(Verdict | undefined)[]>;
+  /** Waits for the document. Rejects only when the signal aborts. */
+  settle(statement: Statement, signal: AbortSignal): Promise<Verdict>;
+  /** A DID document has changed. */
+  drop(did: string): Promise<void>;
+}
+
+/** Believes everything that could be read. */
+export const trusting: Verifier = withoutKeys(() => ({ ok: 'unchecked' }));
+
+/** Holds each commit's operations against its partial tree, and undoes them to `prevData`. */
+export const structural: Verifier = withoutKeys((statement) => {
+  const verdict = structureOf(statement);
+  return 'ok' in verdict && verdict.ok === 'verified' ? { ok: 'unchecked' } : verdict;
+});
+
+/** What the structure alone says of a statement. */
+export function structureOf({ commit }: Statement): Verdict {
+  try {
+    return { ok: commit === undefined ? 'verified' : checkCommit(commit) };
+  } catch (err) {
+    if (err instanceof RepoError) return { refused: { reason: err.reason, error: err } };
+    throw err;
+  }
+}
+
+function withoutKeys(judge: (statement: Statement) => Verdict): Verifier {
+  return {
+    check: async (statements) => statements.map(judge),
+    settle: async (statement) => judge(statement),
+    drop: async () => {},
+  };
+}
