@@ -99,6 +99,15 @@ describe('an entry under the state of its repo', () => {
     expect(planEntry(fetching(), entry({ commit: commit('r6') })).dropped).toBeUndefined();
   });
 
+  it('drops what lies below the floor of an entry that also holds newer commits', () => {
+    const [old, recent] = [op('r4', true, 'x'), op('r6', true, 'y')];
+    const live = planEntry(fetching(), entry({ commit: commit('r6'), ops: [old, recent] }));
+    expect(live.ops).toEqual([recent]);
+    const [older, newer] = [op('r4', false, 'x'), op('r6', false, 'y')];
+    const foreign = planEntry(fetching(), entry({ live: false, commit: commit('r6'), ops: [older, newer] }));
+    expect(foreign.ops).toEqual([newer]);
+  });
+
   it('has a repo looked at that says of itself that it begins', () => {
     const first = { rev: 'r1', cid: 'c', sync: false, links: { since: null, prevData: null, data: 'd' } };
     const { repo: begun } = planEntry(repo, entry({ commit: first, ops: [op('r1', true, 'x')] }));

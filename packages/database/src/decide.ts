@@ -68,8 +68,10 @@ function planLive(before: Repo, entry: Entry, { rev, cid, sync, links }: Commit)
     return { repo, ops: [], direct: false, chain: outcome, dropped: 'below-floor' };
   }
   if (repo.liveRev === null || rev > repo.liveRev) repo.liveRev = rev;
-  if (entry.ops.length > 0) repo.fresh = false;
-  return { repo, ops: entry.ops, direct: false, chain: outcome, at: { rev, cid } };
+  // An entry of another producer may hold several commits.
+  const ops = repo.floor === null ? entry.ops : entry.ops.filter((op) => op.rev > repo.floor!);
+  if (ops.length > 0) repo.fresh = false;
+  return { repo, ops, direct: false, chain: outcome, at: { rev, cid } };
 }
 
 type Suspicion = Pick<Repo, 'gap' | 'gapReason'>;
@@ -99,8 +101,8 @@ function planBackfill(before: Repo, entry: Entry, { rev, cid }: Commit): EntryPl
   const { part, end } = entry;
   const current = part !== undefined && part.fetch === before.fetch && rev === before.floor;
   if (!current) {
-    const fresh = before.fresh && entry.ops.length === 0;
-    return { repo: { ...before, fresh }, ops: entry.ops, direct: false };
+    const ops = before.floor === null ? entry.ops : entry.ops.filter((op) => op.rev >= before.floor!);
+    return { repo: { ...before, fresh: before.fresh && ops.length === 0 }, ops, direct: false };
   }
   const direct = before.fresh && part.fresh && !contains(before.partsDone, part.part);
   const repo: Repo = { ...before, partsDone: add(before.partsDone, part.part) };

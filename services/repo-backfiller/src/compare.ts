@@ -42,7 +42,8 @@ export interface CompareOptions {
  * One pass over a whole repo and our rows of it, both sorted by path, in
  * constant memory: what must be written or deleted so that the rows say what
  * the repo says at `rev`. Rows with a newer rev and rows of collections that
- * are not wanted are left alone; what is equal is not mentioned.
+ * are not wanted are left alone; what is equal is not mentioned. A row of this
+ * very rev can differ after all: two hosts told different histories.
  */
 export async function compare({ records, rows, rev, wanted, to }: CompareOptions): Promise<void> {
   const cursor = rows[Symbol.asyncIterator]();
@@ -62,7 +63,7 @@ export async function compare({ records, rows, rev, wanted, to }: CompareOptions
         row = await nextRow(cursor);
       }
       const mine: Row | undefined = row?.path === path ? row : undefined;
-      if (mine === undefined || (mine.rev < rev && mine.cid !== record.cid)) {
+      if (mine === undefined || (mine.rev <= rev && mine.cid !== record.cid)) {
         const full = to.write(mine === undefined ? 'create' : 'update', record);
         if (full) await full;
       }
