@@ -91,15 +91,14 @@ describe.each(Object.keys(scenarios))('%s: the tables of the official indexer', 
     expectSame(wanted, tables, explain);
   }, 120_000);
 
-  test.runIf(scenario.snapshots.length > 0)(
-    'the writer that reads first leaves the same as the one that does not',
-    async () => {
+  // A live event is never written without reading.
+  if (scenario.snapshots.length > 0) {
+    test('the writer that reads first leaves the same as the one that does not', async () => {
       const { tables, direct } = await index(scenario, 'shuffled', { fresh: false });
       expectSame(expected, tables, explain);
       expect(direct).toBe(0);
-    },
-    120_000,
-  );
+    }, 120_000);
+  }
 });
 
 interface IndexOptions {

@@ -210,7 +210,8 @@ class Batch {
 
   private write(ops: { direct: Op[]; merge: Op[] }): Promise<Written> {
     const { backfillNotifications = false } = this.options;
-    return writeOps(this.client, ops, { backfillNotifications });
+    const deferred = !ops.merge.some((op) => op.live);
+    return writeOps(this.client, ops, { backfillNotifications, deferred });
   }
 
   private take(written: Written): void {

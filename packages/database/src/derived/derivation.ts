@@ -30,4 +30,6 @@ export interface Changes {
 export interface DerivationOptions {
   /** Make notifications for records of whole fetches too. */
   backfillNotifications: boolean;
+  /** What follows in other repos is left to `followUp` alone: nobody waits for it in a bulk of old records. */
+  deferred?: boolean;
 }

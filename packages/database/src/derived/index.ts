@@ -15,7 +15,8 @@
  * records, and once more after it has committed (`followUp`), on the same
  * operations. Whichever of the two follows up last sees both. An entry is
  * acknowledged after that; if it is delivered again, everything is looked at
- * again, though no record changes.
+ * again, though no record changes. Of a batch without news the first run is
+ * left out.
  */
 import { Counts } from '../counts.ts';
 import type { Client } from '../pool.ts';
@@ -37,6 +38,7 @@ export async function derive(changes: Changes): Promise<void> {
   await recordFacts(changes);
   await settleOptOuts(changes);
   await writeSubjectNotifications(changes, targets);
+  if (changes.options.deferred) return;
   await follow(changes.client, targets, changes.counts, changes.written);
 }
 

@@ -51,7 +51,7 @@ export class Judging {
 
   private async concerned(targets: Targets): Promise<string[]> {
     const { client } = this;
-    const late = await rootsWithMentionRule(client, [...targets.posts.keys()]);
+    const late = await rootsWithMentionRule(client, [...targets.mentioning]);
     const threads = new Map([...targets.threadGates, ...late.map((uri) => [uri, ''] as const)]);
     const found = [
       await childrenSince(client, targets.posts),

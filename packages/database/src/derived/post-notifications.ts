@@ -19,6 +19,8 @@ export async function writePostNotifications(
   judged: Judged,
   written: readonly Version[],
 ): Promise<void> {
+  // Old records are no news, and what was told before they came may stay.
+  if (targets.news.size === 0) return;
   const { threads } = judged;
   const versions = [...targets.posts.keys()].flatMap((uri) => [
     ...(threads.now(uri) ? [threads.now(uri)!] : []),
@@ -27,8 +29,6 @@ export async function writePostNotifications(
   await hushMuted(client, versions);
   const named = [...targets.posts.keys()].filter((uri) => judged.posts.has(uri));
   const told = named.filter((uri) => targets.news.has(uri));
-  // Who is not named but concerned is told something new only for the sake of news.
-  const isNews = targets.news.size > 0;
   const below = await descendantsSince(client, targets.posts, tellBelow - 1);
   const posts = await postsOf(client, judged, [...told, ...judged.stirred, ...below]);
   if (posts.length === 0) return;
@@ -36,7 +36,7 @@ export async function writePostNotifications(
   const wanted = await new Telling(client, judged, records).all(posts);
   const silent = new Set(named.filter((uri) => !targets.news.has(uri)));
   const uris = posts.map((post) => post.uri);
-  await reconcileNotifications(client, uris, wanted, (uri) => isNews && !silent.has(uri));
+  await reconcileNotifications(client, uris, wanted, (uri) => !silent.has(uri));
 }
 
 async function postsOf(client: Client, judged: Judged, uris: readonly string[]): Promise<PresentPost[]> {

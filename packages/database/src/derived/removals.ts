@@ -7,9 +7,11 @@ import type { Counts } from '../counts.ts';
 import type { Client } from '../pool.ts';
 import type { Targets } from './targets.ts';
 
-/** The end of what these posts were, if there was one. */
+/** The end of what these posts were. */
 const ends = `SELECT uri, max(at) AS at FROM headwater.post_version
   WHERE uri = ANY($1) AND kind <> 'create' GROUP BY uri`;
+
+const ended = { name: 'ended posts', text: ends };
 
 const itemsOfEnded = {
   name: 'feed items of ended posts',
@@ -47,13 +49,32 @@ const lateQuotes = {
 };
 
 export async function removeWhatEnded(client: Client, targets: Targets, counts: Counts): Promise<void> {
-  const posts = [...targets.posts.keys()];
-  if (posts.length > 0) {
-    await client.query({ ...itemsOfEnded, values: [posts] });
-    for (const statement of [quotesOfEnded, lateQuotes]) {
-      const { rows } = await client.query<{ subject: string }>({ ...statement, values: [posts] });
-      for (const { subject } of rows) counts.add('post_agg.quoteCount', subject, -1);
-    }
-  }
-  if (targets.reposts.size > 0) await client.query({ ...lateItems, values: [[...targets.reposts]] });
+  const { posts, reposts, quotes } = targets;
+  const subjects = new Set([...posts.keys(), ...reposts.values(), ...quotes.values()]);
+  if (subjects.size === 0) return;
+  const { rows } = await client.query<{ uri: string }>({ ...ended, values: [[...subjects]] });
+  if (rows.length === 0) return;
+  const ends = new Set(rows.map((row) => row.uri));
+  const of = (made: ReadonlyMap<string, string>) => [...made].filter(([, subject]) => ends.has(subject));
+  const here = [...ends].filter((uri) => posts.has(uri));
+  if (here.length > 0) await client.query({ ...itemsOfEnded, values: [here] });
+  await remove(client, lateItems, of(reposts));
+  for (const subject of await remove(client, lateQuotes, of(quotes))) counts.add(quoteCount, subject, -1);
+  if (here.length === 0) return;
+  const lost = await client.query<{ subject: string }>({ ...quotesOfEnded, values: [here] });
+  for (const { subject } of lost.rows) counts.add(quoteCount, subject, -1);
+}
+
+const quoteCount = 'post_agg.quoteCount';
+
+/** @returns the subjects of what was removed, where the statement tells */
+async function remove(
+  client: Client,
+  statement: { name: string; text: string },
+  made: readonly (readonly [uri: string, subject: string])[],
+): Promise<string[]> {
+  if (made.length === 0) return [];
+  const values = [made.map(([uri]) => uri)];
+  const { rows } = await client.query<{ subject: string }>({ ...statement, values });
+  return rows.map((row) => row.subject);
 }

@@ -2,6 +2,7 @@ import { collections } from '../collections/index.ts';
 import type { Op, Version } from '../prepare.ts';
 import { cellOf, type TableName } from '../tables.ts';
 import type { DerivationOptions } from './derivation.ts';
+import { mentionsOf } from './mentions.ts';
 import { momentOfRev, momentOfRow } from './moment.ts';
 import { collectionOf, gatedPost, postgateNsid, postNsid, threadgateNsid } from './uris.ts';
 
@@ -18,8 +19,11 @@ export interface Targets {
   postGates: Map<string, string>;
   /** Follows (creator, subject) and list items (list, subject). */
   pairs: [a: string, b: string][];
-  /** URIs of reposts. */
-  reposts: Set<string>;
+  /** Reposts and quotes, each with the post that it is of. */
+  reposts: Map<string, string>;
+  quotes: Map<string, string>;
+  /** First posts of threads that mention somebody. */
+  mentioning: Set<string>;
   /** URIs whose news may be told: what is not only from a whole fetch. */
   news: Set<string>;
 }
@@ -30,7 +34,9 @@ export function targetsOf(ops: readonly Op[], { backfillNotifications }: Derivat
     threadGates: new Map(),
     postGates: new Map(),
     pairs: [],
-    reposts: new Set(),
+    reposts: new Map(),
+    quotes: new Map(),
+    mentioning: new Set(),
     news: new Set(),
   };
   for (const op of ops) {
@@ -45,6 +51,7 @@ function add(targets: Targets, op: Op): void {
   switch (collectionOf(uri)) {
     case postNsid:
       earliest(targets.posts, uri, momentOf(op));
+      if (version) addPost(targets, version);
       return;
     case threadgateNsid:
       earliest(targets.threadGates, gatedPost(uri), momentOf(op));
@@ -53,12 +60,21 @@ function add(targets: Targets, op: Op): void {
       earliest(targets.postGates, gatedPost(uri), momentOf(op));
       return;
     case 'app.bsky.feed.repost':
-      if (version) targets.reposts.add(uri);
+      for (const [table, row] of version?.rows ?? []) {
+        if (table === 'repost') targets.reposts.set(uri, cellOf(table, row, 'subject') as string);
+      }
       return;
     case 'app.bsky.graph.follow':
     case 'app.bsky.graph.listitem':
       if (version) targets.pairs.push(...pairOf(version));
   }
+}
+
+function addPost(targets: Targets, { uri, record, rows }: Version): void {
+  for (const [table, row] of rows) {
+    if (table === 'quote') targets.quotes.set(uri, cellOf(table, row, 'subject') as string);
+  }
+  if (record['reply'] === undefined && mentionsOf(record).length > 0) targets.mentioning.add(uri);
 }
 
 /** Not after the moment at which the operation stands. */
