@@ -58,7 +58,7 @@ export class FullVerifier implements Verifier {
       try {
         const signed = await this.#unlessAway(this.#isSigned(statement), until, signal);
         if (signed === 'away') return { refused: { reason: 'no-directory' } };
-        return signed ? verdict : { refused: forged(statement) };
+        return signed ? verdict : { refused: { reason: 'bad-signature' } };
       } catch (err) {
         if (!(err instanceof IdentityError)) throw err;
         if (err.reason !== 'unavailable') return { refused: withoutIdentity(err) };
@@ -128,15 +128,6 @@ function isSignedWith(state: Statement['state'], key: string): boolean {
     if (err instanceof RepoError) return false;
     throw err;
   }
-}
-
-function forged({ state }: Statement): Refusal {
-  const error = new RepoError(
-    'bad-signature',
-    `the commit ${state.commit} is not signed by the key of ${state.did}`,
-  );
-  error.did = state.did;
-  return { reason: 'bad-signature', error };
 }
 
 function withoutIdentity({ reason }: IdentityError): Refusal {
