@@ -12,10 +12,12 @@ import {
   databasePool,
   dueDepartures,
   type Gap,
+  markRepoState,
   type Pool,
   postponeDeparture,
   purgeRepo,
   refuteDeparture,
+  showAccount,
   withGaps,
 } from './index.ts';
 
@@ -116,6 +118,28 @@ describe('the status of an account', () => {
     await say(4, true);
     await applyEvents(pool, [nextCommit(repo)]);
     expect(await looks()).toEqual([]);
+  });
+
+  it.each(['before', 'after'])('hidden %s a later commit has it asked about: it is back', async (order) => {
+    const repo = makeRepo(new Random(2), did, 5);
+    await fetched(repo);
+    const hide = () => say(1, false, 'deactivated');
+    const write = () => applyEvents(pool, [nextCommit(repo)]);
+    for (const step of order === 'before' ? [hide, write] : [write, hide]) await step();
+    expect(await status()).toBe('deactivated');
+    expect(await looks()).toMatchObject([{ did, reason: 'account' }]);
+    await showAccount(pool, did, Date.parse(minute(0)));
+    expect(await status()).toBe('deactivated');
+    await showAccount(pool, did, Date.parse(minute(2)));
+    expect(await status()).toBeNull();
+  });
+
+  it('gone by the word of a host that was asked before it came back changes nothing', async () => {
+    await fetched(makeRepo(new Random(3), did, 5));
+    await say(2, true);
+    const account = { active: false, status: 'suspended', time: Date.parse(minute(1)) };
+    await markRepoState(pool, { did, state: 'unavailable', reason: 'RepoSuspended', account });
+    expect([await status(), await state()]).toEqual([null, 'complete']);
   });
 
   it('deleted, replayed after the account came back and was fetched, erases nothing', async () => {

@@ -2,6 +2,7 @@
 import { addCommit, addFetch, addSync, type Chain, type ChainOutcome } from './chain.ts';
 import type { AccountState, Entry, Op } from './prepare.ts';
 import { add, contains, covers, type Ranges } from './ranges.ts';
+import { timeOfRev } from './revs.ts';
 
 export type RepoStateName = 'new' | 'fetching' | 'sent' | 'complete' | 'unavailable' | 'failed' | 'deleted';
 
@@ -50,6 +51,22 @@ export interface EntryPlan {
 
 /** Takes one entry up into its repo's state. */
 export function planEntry(before: Repo, entry: Entry): EntryPlan {
+  const plan = planOf(before, entry);
+  return plan.repo === before ? plan : { ...plan, repo: outlived(plan.repo) };
+}
+
+/**
+ * An account that is hidden and has written since is back, and the event that
+ * said so was lost: its host is asked.
+ */
+function outlived(repo: Repo): Repo {
+  const { account, floor, head } = repo;
+  if (!account || account.active || account.status === 'deleted') return repo;
+  const newest = (floor ?? '') > (head ?? '') ? floor : head;
+  return newest !== null && timeOfRev(newest) > account.time ? suspected(repo) : repo;
+}
+
+function planOf(before: Repo, entry: Entry): EntryPlan {
   const repo = takeAccount(before, entry.account);
   if (!entry.commit) return { repo, ops: [], direct: false };
   if (repo.state === 'deleted') return { repo, ops: [], direct: false, dropped: 'deleted-account' };

@@ -155,12 +155,22 @@ export interface RepoMark {
 export function markRepoState(pool: Pool, mark: RepoMark): Promise<void> {
   return inTransaction(pool, async (client) => {
     const before = (await lockRepos(client, [mark.did])).get(mark.did)!;
+    // The account has come back since its host said so: what then began goes on.
+    if (mark.account && before.account?.active && before.account.time > mark.account.time) return;
     await saveAccount(client, before, mark.account);
     await client.query(
       `UPDATE headwater.repo SET state = CASE WHEN state = 'deleted' THEN state ELSE $2 END, reason = $3,
          gap_at = NULL, gap_reason = NULL, updated_at = now() WHERE did = $1`,
       [mark.did, mark.state, mark.reason],
     );
+  });
+}
+
+/** Takes the word of an account's host, asked at `time` (ms), that the account is active. */
+export function showAccount(pool: Pool, did: string, time: number): Promise<void> {
+  return inTransaction(pool, async (client) => {
+    const before = (await lockRepos(client, [did])).get(did)!;
+    await saveAccount(client, before, { active: true, status: null, time });
   });
 }
 

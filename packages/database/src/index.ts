@@ -34,6 +34,7 @@ export {
   type RepoMark,
   type RepoRow,
   repoRows,
+  showAccount,
 } from './fetches.ts';
 export { type Gap, withGaps } from './gaps.ts';
 export { type DueHandle, dueHandles, postponeHandle, writeHandle } from './handles.ts';

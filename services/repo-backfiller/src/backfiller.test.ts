@@ -125,6 +125,22 @@ it('compares a repo whose rows are doubted, although nothing is newer', async ()
   ]);
 });
 
+it('shows an account that is hidden here and served by its host, without another fetch', async () => {
+  const erin = await network.createAccount();
+  const { did } = erin;
+  await erin.post('one');
+  await fetchAll({ did });
+  await index();
+  await pool.query(
+    `UPDATE headwater.repo SET account_status = 'suspended', account_time = now() - interval '1 s' WHERE did = $1`,
+    [did],
+  );
+  await fetchAll({ did, reason: 'account' });
+  const { rows } = await pool.query('SELECT account_status AS s FROM headwater.repo WHERE did = $1', [did]);
+  expect(rows).toEqual([{ s: null }]);
+  expect(await harness.sentOf(did)).toEqual([]);
+});
+
 it('notes what a host says of an account, and takes it back when it serves the repo again', async () => {
   const dave = await network.createAccount();
   const { did } = dave;

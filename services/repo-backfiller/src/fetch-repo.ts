@@ -143,6 +143,7 @@ class Fetch {
   /** Makes the requests of one turn and tells the lane how they went. */
   async #takeTurn(turn: Lane, memoryBytes: number): Promise<RepoSnapshot | Outcome> {
     await using _turn = turn;
+    const startedAt = Date.now();
     try {
       const got = await this.#request(turn, memoryBytes);
       await turn.end('ok');
@@ -155,7 +156,7 @@ class Fetch {
         const afterMs = this.#context.lanes.spread(turn.host, parkedMs);
         return { end: 'later', reason: 'rate-limited', afterMs };
       }
-      if (answer?.kind === 'terminal') return await this.#settleTerminal(answer);
+      if (answer?.kind === 'terminal') return await this.#settleTerminal(answer, startedAt);
       throw error;
     }
   }
@@ -176,20 +177,22 @@ class Fetch {
     const { state } = this.#known ?? {};
     if (job.rev !== '' || this.#need.fetch || (state !== 'complete' && state !== 'sent')) return undefined;
     const { did, pds } = this.#identity;
+    const askedAt = Date.now();
     const { rev } = await getLatestCommit(this.#context.client, pds, did, { signal });
     const outcome = covers(this.#known, rev);
     if (!outcome) await turn.request(signal);
+    else if (job.active && this.#known?.accountStatus != null) await this.#context.store.active(did, askedAt);
     return outcome;
   }
 
   /** The host that has withdrawn a repo may be one that the account has left: a fresh document tells. */
-  async #settleTerminal(error: XrpcError): Promise<Outcome> {
+  async #settleTerminal(error: XrpcError, saidAt: number): Promise<Outcome> {
     const { identities, store } = this.#context;
     const { did, pds } = this.#identity;
     const fresh = await identities.refreshRepo(did);
     if (fresh.pds !== pds) return { end: 'later', reason: 'moved', afterMs: 0 };
     const reason = error.errorName ?? 'unavailable';
-    await store.unavailable(did, reason);
+    await store.unavailable(did, reason, saidAt);
     return { end: 'unavailable', reason };
   }
 }

@@ -5,6 +5,7 @@ import {
   markRepoState,
   markSent,
   repoRows,
+  showAccount,
 } from '@headwater/database/fetches';
 import type { Pool } from '@headwater/database/pool';
 import { TransientError } from '@headwater/ops';
@@ -59,12 +60,20 @@ export class RepoStore {
     await ours(markSent(this.#pool, did, fetch));
   }
 
-  /** A terminal answer, or an identity without a repo. */
-  async unavailable(did: string, reason: string): Promise<void> {
+  /**
+   * A terminal answer, or an identity without a repo. `time`: when it was asked
+   * for, in ms, so that what the network said meanwhile is newer.
+   */
+  async unavailable(did: string, reason: string, time = Date.now()): Promise<void> {
     const status = Object.hasOwn(statusOf, reason) ? statusOf[reason]! : undefined;
-    const account = status === undefined ? undefined : { active: false, status, time: Date.now() };
+    const account = status === undefined ? undefined : { active: false, status, time };
     const mark = { did, state: 'unavailable' as const, reason };
     await ours(markRepoState(this.#pool, { ...mark, ...(account && { account }) }));
+  }
+
+  /** The account's host serves it again. `time`: when it was asked, in ms. */
+  async active(did: string, time: number): Promise<void> {
+    await ours(showAccount(this.#pool, did, time));
   }
 
   /** A host lists the account as inactive. `time`: when it said so, in ms. */
