@@ -54,7 +54,11 @@ const heights = { stat: 4, time: 8 };
 const columns = 24;
 
 /** The dashboard as Grafana reads it; ids and places follow from the order. */
-export function dashboard(uid: string, title: string, rows: Row[]): { panels: object[]; [key: string]: unknown } {
+export function dashboard(
+  uid: string,
+  title: string,
+  rows: Row[],
+): { panels: object[]; [key: string]: unknown } {
   const panels: object[] = [];
   let y = 0;
   for (const { question, panels: own } of rows) {
