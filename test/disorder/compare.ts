@@ -73,12 +73,13 @@ interface ActorRow {
   handle: string | null;
   status: string | null;
   due: boolean;
+  at: Date | null;
 }
 
 async function compareActors(client: pg.Client, actors: TrueActor[]) {
   const { rows } = await client.query<ActorRow>(
-    `SELECT did, handle, "upstreamStatus" AS status, d.did IS NOT NULL AS due
-     FROM actor LEFT JOIN headwater.handle_due d USING (did)`,
+    `SELECT did, handle, "upstreamStatus" AS status, d.did IS NOT NULL AS due, r.account_time AS at
+     FROM actor LEFT JOIN headwater.handle_due d USING (did) LEFT JOIN headwater.repo r USING (did)`,
   );
   const there = new Map(rows.map((row) => [row.did, row]));
   const differences: Differences = [];
@@ -89,7 +90,10 @@ async function compareActors(client: pg.Client, actors: TrueActor[]) {
       continue;
     }
     const wanted = active ? null : status;
-    if (row.status !== wanted) differences.push(`actor ${did} is ${row.status}, should be ${wanted}`);
+    if (row.status !== wanted) {
+      const { status: said, at } = row;
+      differences.push(`actor ${did} is ${said} as of ${at?.toISOString()}, should be ${wanted}`);
+    }
     // A handle that is still to be verified may be another one for a while.
     if (active && !row.due && row.handle !== handle) {
       differences.push(`actor ${did} has handle ${row.handle}, should have ${handle}`);

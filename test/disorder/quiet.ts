@@ -66,6 +66,22 @@ class Heart {
   }
 }
 
+/** Waits until every event has been read that the network has sent so far. */
+export async function untilHeard({ redis, network, check, ms }: QuietOptions): Promise<void> {
+  const heart = new Heart(network);
+  const say = async () => `all read: ${await unreadFeeds(redis, network)}`;
+  await until(
+    say,
+    async () => {
+      check();
+      const isBehind = (await unreadFeeds(redis, network)).length > 0;
+      heart.beat(isBehind);
+      return !isBehind;
+    },
+    ms,
+  );
+}
+
 /** What is not done yet, in the order of the water's way. */
 async function openEnds(options: QuietOptions, client: pg.Client): Promise<string[]> {
   const { redis, network } = options;

@@ -6,7 +6,7 @@ import { startRedis } from '../support/redis.ts';
 import { compareWithTruth, type Differences } from './compare.ts';
 import { wrongLetters } from './dead-letters.ts';
 import { killAtRandom, Pipeline } from './pipeline.ts';
-import { untilQuiet } from './quiet.ts';
+import { untilHeard, untilQuiet } from './quiet.ts';
 
 export interface DisorderOptions {
   seed: number;
@@ -121,9 +121,13 @@ async function observe(options: DisorderOptions, place: Place): Promise<Disorder
   await network.run({ operations, perSecond });
   over.abort();
   await killing;
+  network.calm();
+  const quietOptions = { redis, databaseUrl, network, ms: quietMs, check: () => checkAlive(pipeline) };
+  // What the network says in the end has to be heard: nothing else tells of an account that is deleted.
+  await untilHeard(quietOptions);
   network.settle();
   const settled = performance.now();
-  await untilQuiet({ redis, databaseUrl, network, ms: quietMs, check: () => checkAlive(pipeline) });
+  await untilQuiet(quietOptions);
   const quiet = performance.now();
   const differences = await compareWithTruth(databaseUrl, network);
   return {

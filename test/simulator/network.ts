@@ -178,14 +178,19 @@ export class Network implements AsyncDisposable {
     return done;
   }
 
+  /** Faults off; those that last stay. */
+  calm(): void {
+    this.faults.clear();
+    this.events.clear();
+  }
+
   /**
    * Brings the network to a state that can be compared: faults off, events that
    * are held back sent, hidden accounts active again, and a true commit from
    * every account whose last word on the streams was false or lost.
    */
   settle(): void {
-    this.faults.clear();
-    this.events.clear();
+    this.calm();
     this.life.reactivateAll();
     this.events.settle((account) => this.life.touch(account));
   }
