@@ -13,6 +13,7 @@ import type { BenchOptions } from './options.ts';
 const benches: Record<string, () => Promise<{ bench(options: BenchOptions): Promise<void> }>> = {
   car: () => import('./car.ts'),
   firehose: () => import('./firehose.ts'),
+  index: () => import('./index-bench.ts'),
 };
 
 const { values, positionals } = parseArgs({

@@ -1,0 +1,76 @@
+/** The writer as the indexer drives it, and the comparison as the backfiller does, without Redis between them. */
+import { hash } from 'node:crypto';
+import { applyEvents, beginFetch, databasePool, markSent, type Pool, repoRows } from '@headwater/database';
+import { decodeEvents, type StreamEvent } from '@headwater/events';
+import type { Fields } from '@headwater/streams';
+import { type BenchRepo, entriesOf, open } from './repos.ts';
+
+/** The indexer's defaults: four sessions, two for each of its firehose streams; events in one transaction. */
+const LANES = 2;
+const BATCH = 5_000;
+
+/** Runs `work` with connections of its own. */
+export async function withPool<T>(url: string, work: (pool: Pool) => Promise<T>): Promise<T> {
+  const pool = databasePool({ url, max: 8, applicationName: 'bench', statementTimeoutMs: 0 });
+  try {
+    return await work(pool);
+  } finally {
+    await pool.end();
+  }
+}
+
+/** Announces a fetch of every repo, as the backfiller has done long before the indexer sees its parts. */
+export async function beginFetches(
+  pool: Pool,
+  repos: readonly Pick<BenchRepo, 'did' | 'rev'>[],
+  fetch: string,
+): Promise<void> {
+  for (const { did, rev } of repos) {
+    const answer = await beginFetch(pool, { did, rev, fetch });
+    if (answer !== 'go') throw new Error(`${did}: ${answer}`);
+    await markSent(pool, did, fetch);
+  }
+}
+
+/** Decodes and applies stream entries: the entries of a repo in one lane, one transaction a batch. */
+export async function applyEntries(pool: Pool, entries: readonly Fields[]): Promise<void> {
+  const lanes = Array.from({ length: LANES }, (): Fields[] => []);
+  for (const fields of entries) lanes[laneOf(fields)]!.push(fields);
+  await Promise.all(lanes.map((lane) => applyLane(pool, lane)));
+}
+
+async function applyLane(pool: Pool, entries: readonly Fields[]): Promise<void> {
+  let batch: StreamEvent[][] = [];
+  let events = 0;
+  const write = async () => {
+    const { refused, drops } = await applyEvents(pool, batch);
+    if (refused.length + drops.size > 0)
+      throw new Error('records were left out', { cause: { refused, drops } });
+    batch = [];
+    events = 0;
+  };
+  for (const fields of entries) {
+    const decoded = decodeEvents(fields);
+    batch.push(decoded);
+    events += decoded.length;
+    if (events >= BATCH) await write();
+  }
+  if (batch.length > 0) await write();
+}
+
+const DID = /"did":"([^"]+)"/;
+
+function laneOf({ event, events }: Fields): number {
+  const [, did] = DID.exec((event ?? events)!)!;
+  return hash('sha1', did!, 'buffer')[0]! % LANES;
+}
+
+/** Reads and verifies a repo, compares it with its rows. @returns what has to be sent */
+export async function compareAgain(pool: Pool, repo: BenchRepo, fetch: string): Promise<Fields[]> {
+  await using snapshot = await open(repo.car);
+  const { did, rev } = snapshot;
+  await beginFetch(pool, { did, rev, fetch, force: true });
+  const entries = await entriesOf(snapshot, fetch, { rows: repoRows(pool, did) });
+  await markSent(pool, did, fetch);
+  return entries;
+}
