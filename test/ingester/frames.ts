@@ -39,6 +39,11 @@ export class Author {
     return new Author(did, signer, await Repo.create(new MemoryBlockstore(), did, signer));
   }
 
+  /** The same account with another key from now on. */
+  with(key: Secp256k1Keypair): Author {
+    return new Author(this.did, key, this.#repo);
+  }
+
   get rev(): string {
     return this.#repo.commit.rev;
   }

@@ -19,8 +19,8 @@ const prefix = 'did:key:';
 const putScript = new Script(`#!lua
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 if redis.call('HLEN', KEYS[1]) > tonumber(ARGV[3]) then
-  local victim = redis.call('HRANDFIELD', KEYS[1])
-  if victim ~= ARGV[1] then redis.call('HDEL', KEYS[1], victim) end
+  local victims = redis.call('HRANDFIELD', KEYS[1], 2)
+  redis.call('HDEL', KEYS[1], victims[1] ~= ARGV[1] and victims[1] or victims[2])
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
 return 1`);
