@@ -23,6 +23,7 @@ const start = (env: Record<string, string> = {}) =>
   startIngester(streams.server.url, {
     INGESTER_RELAY_HOSTS: `${one.host},${two.host}`,
     INGESTER_MODE: 'firehose',
+    INGESTER_LEASE_MS: '10000',
     ...env,
   });
 const cursorKey = (relay: FakeHost) => `firehose_live:cursor:${relay.host}`;
@@ -109,7 +110,8 @@ describe('two relays', () => {
   it('go on when the one with the first copies is lost to another process', async () => {
     const all = await commits('e', 30);
     const lease = `firehose_live:lease:${one.host}`;
-    const { metric, stop } = start({ INGESTER_HIGH_WATER_MARK: '8', INGESTER_BATCH_SIZE: '4' });
+    const small = { INGESTER_HIGH_WATER_MARK: '8', INGESTER_BATCH_SIZE: '4' };
+    const { metric, stop } = start({ INGESTER_LEASE_MS: '1000', ...small });
     await eventually(() => streams.redis.exists(lease)).toBe(1);
     all.forEach((copy, i) => {
       one.push(at(i + 1, copy));

@@ -1,3 +1,4 @@
+import { setImmediate as immediate } from 'node:timers/promises';
 import { backoff, type Logger, sleep } from '@headwater/ops';
 import { type Subscription, XrpcError } from '@headwater/xrpc';
 import type { Feed, IngesterMetrics } from '../metrics.ts';
@@ -12,14 +13,15 @@ export interface FollowOptions {
   accept: (frames: Uint8Array[], signal: AbortSignal) => Promise<void>;
   /** Why the connection ended, before the pause. */
   onEnd?: (err: unknown) => Promise<void>;
-  batch: { maxItems: number };
   pause?: { baseMs: number; maxMs: number };
   signal: AbortSignal;
   log: Logger;
   metrics: IngesterMetrics;
 }
 
-const batchBytes = 16 * 2 ** 20;
+/** Taken in at once: so much that it pays, so little that timers and other hosts have their turn. */
+const atOnce = 100;
+const bytesAtOnce = 4 * 2 ** 20;
 
 /**
  * Keeps a subscription alive until the signal aborts.
@@ -54,15 +56,17 @@ export async function follow(options: FollowOptions): Promise<void> {
 
 /** Returns why the connection ended; undefined for a clean close. */
 async function oneConnection(options: FollowOptions, onProgress: () => void): Promise<unknown> {
-  const { feed, host, open, accept, batch, signal, log, metrics } = options;
+  const { feed, host, open, accept, signal, log, metrics } = options;
   try {
     const frames = open(signal, () => {
       metrics.connected(feed, host, true);
       log.info({ feed, host }, 'subscribed');
     });
     // What has come is taken at once: waiting for more is the writer's business, while it is busy.
-    for await (const some of frames.batches({ ...batch, maxBytes: batchBytes, maxWaitMs: 0 })) {
+    const chunks = { maxItems: atOnce, maxBytes: bytesAtOnce, maxWaitMs: 0 };
+    for await (const some of frames.batches(chunks)) {
       await accept(some, signal);
+      await immediate();
       onProgress();
     }
     return undefined;
