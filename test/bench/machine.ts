@@ -72,7 +72,8 @@ function versionOf(name: string): string {
   return JSON.parse(readFileSync(folder, 'utf8')).version;
 }
 
-/** Version that a program says it has. */
+/** Version that a program says it has, as `7.0.15`. */
 export function programVersion(program: string): string {
-  return execFileSync(program, ['--version'], { encoding: 'utf8' }).trim();
+  const said = execFileSync(program, ['--version'], { encoding: 'utf8' });
+  return /\d+\.\d+(\.\d+)?/.exec(said)?.[0] ?? said.trim();
 }

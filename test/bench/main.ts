@@ -13,7 +13,9 @@ import type { BenchOptions } from './options.ts';
 const benches: Record<string, () => Promise<{ bench(options: BenchOptions): Promise<void> }>> = {
   car: () => import('./car.ts'),
   firehose: () => import('./firehose.ts'),
+  streams: () => import('./streams.ts'),
   index: () => import('./index-bench.ts'),
+  e2e: () => import('./e2e.ts'),
 };
 
 const { values, positionals } = parseArgs({
