@@ -5,7 +5,8 @@ export const SERVICES: readonly ServiceName[] = ['ingester', 'repo-backfiller', 
 
 /**
  * The three services as processes of their own, of which each may die at any
- * moment and comes back under its name. One that ends by itself is a failure.
+ * moment and comes back under its name. One that ends by itself is a failure, unless it is
+ * by SIGKILL (test/crash): then it comes back too.
  */
 export class Pipeline implements AsyncDisposable {
   readonly place: Place;
@@ -29,6 +30,10 @@ export class Pipeline implements AsyncDisposable {
     this.#running.set(name, service);
     service.child.exited.then(({ code, signal }) => {
       if (this.#expected.has(service)) return;
+      if (signal === 'SIGKILL') {
+        this.kills[name]++;
+        return void this.launch(name);
+      }
       this.failures.push(`${name} ended with ${code ?? signal}\n${service.child.output}`);
     });
     return service;

@@ -19,6 +19,9 @@ export interface DisorderOptions {
   rates?: NetworkOptions['rates'];
   /** Mean time between two kills of one of the services; none by default. */
   killEveryMs?: number;
+  /** Further settings of the services, and arguments of their Node; with these they may kill themselves. */
+  env?: Record<string, string>;
+  nodeArgs?: string[];
   /** Longest wait for quiet at the end. */
   quietMs: number;
 }
@@ -83,7 +86,9 @@ export async function runDisorder(options: DisorderOptions): Promise<DisorderRep
       INGESTER_RELAY_HOSTS: network.relayUrls.join(','),
       INGESTER_LABELER_HOSTS: network.labelers.map(({ did }) => did).join(','),
       HANDLE_RESOLVER_URL: network.relayUrl,
+      ...options.env,
     },
+    ...(options.nodeArgs && { nodeArgs: options.nodeArgs }),
   });
   try {
     return await observe(options, { network, redis, pipeline, databaseUrl: database.url });

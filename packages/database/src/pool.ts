@@ -1,4 +1,4 @@
-import { TransientError } from '@headwater/ops';
+import { seam, TransientError } from '@headwater/ops';
 import pg from 'pg';
 
 export type Pool = pg.Pool;
@@ -130,7 +130,9 @@ export async function inTransaction<T>(pool: Pool, work: (client: Client) => Pro
   try {
     await client.query('BEGIN');
     const result = await work(client);
+    seam('database:before-commit');
     await client.query('COMMIT');
+    seam('database:after-commit');
     return result;
   } catch (err) {
     await client.query('ROLLBACK').catch((failed: Error) => {

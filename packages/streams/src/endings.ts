@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { backoff, sleep } from '@headwater/ops';
+import { backoff, seam, sleep } from '@headwater/ops';
 import { abortable, isPassing } from './errors.ts';
 import type { Hand, Held } from './hand.ts';
 import { keysOf } from './keys.ts';
@@ -33,8 +33,10 @@ export class Endings<T> {
       for (let at = 0; at < some.length; at += chunk) {
         const part = some.slice(at, at + chunk);
         const args = [group, ...part.map((entry) => entry.id)];
+        seam('streams:before-acknowledge');
         const acked = await this.#insist(() => ackScript.run(redis, [stream, attempts], args));
         if (acked === undefined) return;
+        seam('streams:acknowledged');
         metrics.ended(stream, dropped === undefined ? 'written' : 'dropped', dropped ?? '', part.length);
         for (const entry of part) this.#hand.remove(entry);
       }
@@ -49,6 +51,7 @@ export class Endings<T> {
     const counted = await this.#insist(() => failScript.run(redis, this.#keys(entry), args));
     if (counted === null) this.#lose(entry);
     if (!Array.isArray(counted)) return false;
+    seam('streams:try-counted');
     [entry.attempts, entry.first] = counted as [number, number];
     return true;
   }
@@ -74,6 +77,7 @@ export class Endings<T> {
     const args = [group, entry.id, ...Object.entries(this.#marks(entry, reason, error)).flat()];
     const letter = await this.#insist(() => buryScript.run(redis, keys, args));
     if (letter === undefined) return;
+    seam('streams:buried');
     if (letter === null) return this.#lose(entry);
     this.#hand.remove(entry);
     const { stream, id, attempts } = entry;
@@ -89,6 +93,7 @@ export class Endings<T> {
     const args = [group, entry.id, Date.now() + Math.max(0, Math.round(afterMs)), reason];
     const parked = await this.#insist(() => parkScript.run(redis, keys, args));
     if (parked === undefined) return;
+    seam('streams:parked');
     if (parked === 0) return this.#lose(entry);
     this.#hand.remove(entry);
     metrics.ended(entry.stream, 'later', reason, 1);

@@ -9,7 +9,7 @@ import {
   refuteDeparture,
 } from '@headwater/database';
 import { IdentityError, type IdentityResolver } from '@headwater/identity';
-import { type Logger, sleep } from '@headwater/ops';
+import { type Logger, seam, sleep } from '@headwater/ops';
 import { getRepoStatus, type XrpcClient, XrpcError } from '@headwater/xrpc';
 import type { IndexerMetrics } from './metrics.ts';
 
@@ -50,7 +50,9 @@ async function follow(context: DepartureContext, departure: Departure, signal: A
   const { did, confirmed, tries } = departure;
   try {
     if (!confirmed && !(await settle(context, did, signal))) return;
+    seam('indexer:departure-settled');
     const { removed, done } = await purgeRepo(pool, did, { signal });
+    seam('indexer:purged');
     metrics.departures.inc({ outcome: done ? 'purged' : 'back' });
     metrics.purged.inc(removed);
     log.info({ did, records: removed, done }, 'removed what a deleted account had written');

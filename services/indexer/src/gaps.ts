@@ -1,6 +1,6 @@
 import { type Gap, type Pool, withGaps } from '@headwater/database';
 import { encodeRepoJob } from '@headwater/events';
-import { type Logger, sleep } from '@headwater/ops';
+import { type Logger, seam, sleep } from '@headwater/ops';
 import { keysOf, Producer, type Redis } from '@headwater/streams';
 import type { IndexerMetrics } from './metrics.ts';
 
@@ -26,6 +26,7 @@ export async function sendGaps(context: GapContext, signal: AbortSignal): Promis
   const producer = new Producer(redis, keysOf(redis, 'repo_backfill').urgent, { log });
   const deliver = async (gaps: Gap[]) => {
     await producer.append(gaps.map(jobOf), { signal });
+    seam('indexer:gaps-sent');
     for (const { reason } of gaps) metrics.gaps.inc({ reason });
     log.info({ repos: gaps.length }, 'repos out of step are to be fetched again');
   };

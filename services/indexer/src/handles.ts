@@ -7,7 +7,7 @@ import {
   writeHandle,
 } from '@headwater/database';
 import { type HandleResolver, IdentityError, type IdentityResolver } from '@headwater/identity';
-import { type Logger, sleep } from '@headwater/ops';
+import { type Logger, seam, sleep } from '@headwater/ops';
 import type { IndexerMetrics } from './metrics.ts';
 
 export interface HandleContext {
@@ -51,6 +51,7 @@ async function verify(context: HandleContext, due: DueHandle): Promise<void> {
   try {
     const handle = await verifiedHandle(context, due);
     await writeHandle(pool, due.did, handle, handle === null ? pause : null);
+    seam('indexer:handle-written');
     metrics.handles.inc({ outcome: handle === null ? 'none' : 'verified' });
   } catch (err) {
     if (isTransient(err)) throw err;

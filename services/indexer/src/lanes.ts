@@ -7,7 +7,7 @@ import {
   type LabelEvent,
   type StreamEvent,
 } from '@headwater/events';
-import type { Context, Logger } from '@headwater/ops';
+import { type Context, type Logger, seam } from '@headwater/ops';
 import { type ConsumeOptions, consume, type Redis, type StreamMetrics } from '@headwater/streams';
 import type { IndexerMetrics } from './metrics.ts';
 
@@ -104,6 +104,7 @@ function eventLane({ settings, pool, metrics }: LaneContext, { stream, kind }: S
       const started = performance.now();
       const entries = batch.map((entry) => entry.item);
       const result = await applyEvents(pool, entries, { keep, backfillNotifications });
+      seam('indexer:events-written');
       const events = entries.reduce((sum, entry) => sum + entry.length, 0);
       metrics.wrote(stream, events, (performance.now() - started) / 1000, result);
       if (kind !== 'live') return;
@@ -122,6 +123,7 @@ function labelLane({ pool, metrics }: LaneContext, { stream }: Source): Lane<Lab
       const started = performance.now();
       const labels = batch.flatMap((entry) => entry.item.map((event) => event.label));
       const result = await applyLabels(pool, labels);
+      seam('indexer:labels-written');
       metrics.labelled(stream, labels.length, (performance.now() - started) / 1000, result);
     },
   };

@@ -1,6 +1,7 @@
 import type { KnownRev } from '@headwater/database/fetches';
 import type { RepoJob } from '@headwater/events';
 import type { IdentityResolver, RepoIdentity } from '@headwater/identity';
+import { seam } from '@headwater/ops';
 import type { RepoSnapshot } from '@headwater/repo';
 import { getLatestCommit, type XrpcClient, XrpcError } from '@headwater/xrpc';
 import { type DownloadLimits, download } from './download.ts';
@@ -127,6 +128,7 @@ class Fetch {
     using share = memory.take();
     const got = await this.#takeTurn(turn, share.bytes);
     if ('end' in got) return got;
+    seam('backfiller:repo-fetched');
     await using snapshot = got;
     metrics.bytes.inc(snapshot.bytes);
     return await metrics.time('send', () =>

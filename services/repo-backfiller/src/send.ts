@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Logger } from '@headwater/ops';
+import { type Logger, seam } from '@headwater/ops';
 import type { RepoError, RepoSnapshot } from '@headwater/repo';
 import type { Producer } from '@headwater/streams';
 import { compare } from './compare.ts';
@@ -49,11 +49,13 @@ export async function sendDifferences(
   const begun = await store.begin({ did, rev, fetch, force, startedAt: startedAt.getTime() });
   if (begun !== 'go') return { end: begun === 'complete' ? 'unchanged' : 'older' };
 
+  seam('backfiller:fetch-begun');
   const parts = new Parts({
     repo: { did, rev, commit, data, fetch, time: startedAt.toISOString() },
     limits,
     send: async (entries) => {
       await producer.append(entries, { signal, generation });
+      seam('backfiller:part-sent');
       metrics.parts.inc(entries.length);
     },
     onUnusable: reporter(snapshot, context),
@@ -61,7 +63,9 @@ export async function sendDifferences(
   await compare({ records: snapshot.records(), rows: store.rows(did), rev, wanted, to: parts });
   if (showAccount) await parts.showAccount();
   await parts.finish();
+  seam('backfiller:all-sent');
   await store.sent(did, fetch);
+  seam('backfiller:sent-marked');
   for (const [type, count] of Object.entries(parts.counts)) metrics.events.inc({ type }, count);
   log.debug({ did, rev, parts: parts.parts, ...parts.counts }, 'sent a repo');
   return { end: 'sent' };

@@ -8,7 +8,7 @@ import {
   showAccount,
 } from '@headwater/database/fetches';
 import type { Pool } from '@headwater/database/pool';
-import { TransientError } from '@headwater/ops';
+import { seam, TransientError } from '@headwater/ops';
 import { Batcher } from './batcher.ts';
 import type { Row } from './compare.ts';
 
@@ -69,6 +69,7 @@ export class RepoStore {
     const account = status === undefined ? undefined : { active: false, status, time };
     const mark = { did, state: 'unavailable' as const, reason };
     await ours(markRepoState(this.#pool, { ...mark, ...(account && { account }) }));
+    seam('backfiller:unavailable-noted');
   }
 
   /** The account's host serves it again. `time`: when it was asked, in ms. */
@@ -85,6 +86,7 @@ export class RepoStore {
   /** Every try failed; the entry goes to the dead letters. */
   async failed(did: string, reason: string): Promise<void> {
     await ours(markRepoState(this.#pool, { did, state: 'failed', reason }));
+    seam('backfiller:failed-noted');
   }
 }
 

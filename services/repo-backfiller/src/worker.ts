@@ -1,6 +1,6 @@
 import type { RepoJob } from '@headwater/events';
 import { IdentityError } from '@headwater/identity';
-import { backoff, type Logger, sleep, TransientError } from '@headwater/ops';
+import { backoff, type Logger, seam, sleep, TransientError } from '@headwater/ops';
 import type { Delivered, Verdict } from '@headwater/streams';
 import { type FetchContext, fetchRepo } from './fetch-repo.ts';
 import { type Outcome, reasonOf } from './outcome.ts';
@@ -53,6 +53,7 @@ export class Worker {
       return [{ entry, outcome: 'later', reason: 'same-repo', afterMs: SAME_REPO_MS }];
     }
     this.#underWay.add(did);
+    seam('backfiller:job-taken');
     try {
       return this.#verdict(entry, await this.#look(entry, signal));
     } catch (error) {

@@ -14,6 +14,9 @@ export class StreamFaults {
     this.#fleet = fleet;
     this.#log = log;
     this.#disturbance = disturbance;
+    for (const { server, firehose } of fleet.relays) {
+      firehose.onPassedOver = (events) => this.#lose('stream-reset', server.name, events);
+    }
   }
 
   /** A frame that nobody can use. */

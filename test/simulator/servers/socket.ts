@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { errorFrame, infoFrame } from '../protocol/frame.ts';
-import type { Feed } from '../world/feed.ts';
+import type { About, Feed } from '../world/feed.ts';
 import type { Call } from './http.ts';
 
 /** Bytes that may wait in a socket before the next frame is held back. */
@@ -37,6 +37,7 @@ export class Subscriber {
       const next = this.feed.after(this.position);
       if (!next) return;
       this.position = next.seq;
+      this.feed.sent(next.seq);
       if (this.socket.bufferedAmount < WAITING) this.socket.send(next.bytes);
       else this.#sendAndWait(next.bytes);
     }
@@ -71,6 +72,8 @@ export class SubscriptionServer {
   readonly subscribers = new Set<Subscriber>();
   /** How many more connections are refused, and how. */
   refusals = { times: 0, status: 502 };
+  /** Hears of events that a subscriber missed by its cursor, as after a reset. */
+  onPassedOver: ((events: readonly About[]) => void) | undefined;
   readonly #nsid: string;
   readonly #sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false });
 
@@ -107,6 +110,8 @@ export class SubscriptionServer {
     this.subscribers.add(subscriber);
     ws.on('close', () => this.subscribers.delete(subscriber));
     if (cursor !== undefined && !this.#place(subscriber, cursor)) return;
+    const passed = cursor === undefined ? [] : feed.passOver(subscriber.position);
+    if (passed.length > 0) this.onPassedOver?.(passed);
     subscriber.pump();
   }
 

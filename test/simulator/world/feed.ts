@@ -19,11 +19,14 @@ export class Feed {
   #entries: Entry[] = [];
   #next: number;
   #listeners = new Set<() => void>();
+  /** Seq up to which somebody was sent everything. */
+  #sent: number;
 
   /** @param next the first event's seq */
   constructor({ window, next }: { window: number; next: number }) {
     this.window = window;
     this.#next = next;
+    this.#sent = next - 1;
   }
 
   /** Seq of the newest event; one below the first one's if there is none yet. */
@@ -56,6 +59,7 @@ export class Feed {
   reset(next: number): void {
     this.#entries = [];
     this.#next = next;
+    this.#sent = next - 1;
   }
 
   /** Forgets all but the newest `keep` events, and returns what is forgotten. */
@@ -79,6 +83,18 @@ export class Feed {
     }
     this.#entries.push(...kept);
     return lost;
+  }
+
+  /** Takes note that somebody was sent the event of this seq, and all before it. */
+  sent(seq: number): void {
+    this.#sent = Math.max(this.#sent, seq);
+  }
+
+  /** Somebody begins above `seq`: returns what nobody was sent before and nobody will be. */
+  passOver(seq: number): Readonly<Entry>[] {
+    const passed = this.#entries.filter((entry) => entry.seq > this.#sent && entry.seq <= seq);
+    this.sent(Math.min(seq, this.newest));
+    return passed;
   }
 
   /** The first event above a seq. */

@@ -1,5 +1,5 @@
 import { encodeRepoJob, type RepoJob } from '@headwater/events';
-import { type Logger, sleep } from '@headwater/ops';
+import { type Logger, seam, sleep } from '@headwater/ops';
 import { type AppendOptions, type Producer, type Redis, readCursor } from '@headwater/streams';
 import type { ListedRepo, RepoPage } from '@headwater/xrpc';
 import { type HostKeys, hostKeys } from '../keys.ts';
@@ -105,6 +105,7 @@ export class Enumeration {
     this.listed = 0;
     for (let first = true; ; first = false) {
       const read = await this.#reader.next(cursor, signal);
+      seam('ingester:page-read');
       const next = read.page.cursor;
       if (next !== undefined) loops.next(next);
       await this.#write(read, first && afresh, signal);
@@ -145,6 +146,7 @@ export class Enumeration {
         },
       },
     );
+    seam('ingester:page-written');
     this.#repeated = new Set(last ? page.repos.map(identify) : []);
     metrics.page(page.repos.length, page.repos.filter((repo) => !repo.active).length, page.unusable);
     if (noteworthy) this.#logSkip(skipped);

@@ -1,4 +1,4 @@
-import type { Logger } from '@headwater/ops';
+import { type Logger, seam } from '@headwater/ops';
 import { type AppendOptions, type Producer, type Redis, readCursor } from '@headwater/streams';
 import { XrpcError } from '@headwater/xrpc';
 import { type HostKeys, hostKeys } from '../keys.ts';
@@ -158,6 +158,7 @@ export class Intake {
     const { producer, host, guard, isListed } = this.#options;
     const isLate = await isListed?.();
     await producer.append([], { guard, cursor: { host, value: String(Math.max(0, seq - 1)) } });
+    seam('ingester:stream-begun');
     if (isLate) await this.#missed('repos were listed before the stream was followed');
   }
 
@@ -179,6 +180,7 @@ export class Intake {
       items.flatMap(({ outcome }) => outcome.repair ?? []),
       signal,
     );
+    seam('ingester:repairs-sent');
     const tickets = items.map(({ ticket }) => ticket);
     const cursor = this.#ledger.after(tickets);
     const bury = await this.#dead.commands(deadOf(items));
@@ -197,6 +199,7 @@ export class Intake {
         ...(cursor !== undefined && { cursor: { host, value: String(cursor) } }),
       },
     );
+    seam('ingester:live-written');
     this.#ledger.settle(tickets);
     for (const { outcome } of items) {
       this.#count(outcome);
@@ -276,6 +279,7 @@ export class Intake {
     if (Date.now() - this.#missedAt > missedLogMs) log.error({ feed, host }, why);
     this.#missedAt = Date.now();
     for (const key of relistKeys) await redis.set(key, why);
+    seam('ingester:missed-noted');
   }
 }
 
