@@ -1,4 +1,5 @@
 import type { StreamEvent } from '@headwater/events';
+import { seam } from '@headwater/ops';
 import { noteDepartures } from './accounts.ts';
 import { addActors, requestHandles, writeStatuses, writeSync } from './actors.ts';
 import { Counts } from './counts.ts';
@@ -62,6 +63,7 @@ export async function applyEvents(
   const prepared = entries.flatMap((events) => prepare(events, { keep, now }));
   const settled = { ...options, now };
   const result = await retried(pool, prepared, settled);
+  seam('database:applied');
   await follow(pool, prepared, settled);
   if (result.refused.length > 0) await sampleRefused(pool, result.refused).catch(() => undefined);
   return result;
