@@ -1,10 +1,9 @@
 import type { StreamEvent } from '@headwater/events';
-import { seam } from '@headwater/ops';
 import { noteDepartures } from './accounts.ts';
 import { addActors, requestHandles, writeStatuses, writeSync } from './actors.ts';
 import { Counts } from './counts.ts';
 import { planEntry, type Repo } from './decide.ts';
-import { followUp, hasFollowUp } from './derived/index.ts';
+import { deadlockTries, follow } from './follow.ts';
 import { type Client, inTransaction, isTransient, type Pool, sqlState } from './pool.ts';
 import { type Entry, type Op, prepare, type Refused } from './prepare.ts';
 import { sampleRefused } from './refused.ts';
@@ -39,9 +38,6 @@ export interface ApplyResult {
   merged: number;
 }
 
-/** Any number of the same statement may meet another transaction's lock in a circle; PostgreSQL ends one of them. */
-const deadlockTries = 3;
-
 /**
  * Applies stream entries, of any repos and in any order, in one transaction. Idempotent: an entry that was applied
  * before changes nothing. Nothing of an entry is lost when it returns, nothing is changed when it throws.
@@ -62,16 +58,23 @@ export async function applyEvents(
   const keep = options.keep ?? (() => true);
   const prepared = entries.flatMap((events) => prepare(events, { keep, now }));
   const settled = { ...options, now };
-  const result = await retried(pool, prepared, settled);
-  seam('database:applied');
-  await follow(pool, prepared, settled);
+  const { result, judged } = await retried(pool, prepared, settled);
+  const { backfillNotifications = false } = settled;
+  const ops = prepared.flatMap((entry) => entry.ops);
+  await follow(pool, ops, { backfillNotifications }, judged);
   if (result.refused.length > 0) await sampleRefused(pool, result.refused).catch(() => undefined);
   return result;
 }
 
 type Settled = ApplyOptions & { now: number };
 
-async function retried(pool: Pool, entries: Entry[], options: Settled): Promise<ApplyResult> {
+interface Applied {
+  result: ApplyResult;
+  /** Posts that the transaction judged besides those that it names. */
+  judged: string[];
+}
+
+async function retried(pool: Pool, entries: Entry[], options: Settled): Promise<Applied> {
   let direct = true;
   for (let attempt = 1; ; attempt++) {
     try {
@@ -88,22 +91,8 @@ async function retried(pool: Pool, entries: Entry[], options: Settled): Promise<
   }
 }
 
-/** What follows from these entries in other repos, once they and those are committed (see src/derived). */
-async function follow(pool: Pool, entries: readonly Entry[], options: Settled): Promise<void> {
-  const { backfillNotifications = false } = options;
-  const ops = entries.flatMap((entry) => entry.ops);
-  if (!hasFollowUp(ops, { backfillNotifications })) return;
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await inTransaction(pool, (client) => followUp(client, ops, { backfillNotifications }));
-    } catch (err) {
-      if (sqlState((err as Error).cause) !== '40P01' || attempt === deadlockTries) throw err;
-    }
-  }
-}
-
 /** Applies the one entry that fails as a whole record by record, and leaves out those that fail alone. */
-function salvage(pool: Pool, entry: Entry, options: Settled): Promise<ApplyResult> {
+function salvage(pool: Pool, entry: Entry, options: Settled): Promise<Applied> {
   return inTransaction(pool, (client) => new Batch(client, options, false).applyApart(entry));
 }
 
@@ -117,6 +106,7 @@ class Batch {
   private commits = new Map<string, { rev: string; cid: string }>();
   private identities: string[] = [];
   private result = emptyResult();
+  private judged: string[] = [];
 
   constructor(client: Client, options: Settled, allowDirect: boolean) {
     this.client = client;
@@ -124,16 +114,16 @@ class Batch {
     this.allowDirect = allowDirect;
   }
 
-  async apply(entries: readonly Entry[]): Promise<ApplyResult> {
+  async apply(entries: readonly Entry[]): Promise<Applied> {
     await this.lock(entries);
     const ops = this.plan(entries);
     const written = await this.write(ops);
     this.take(written);
     await this.finish(written.counts);
-    return this.result;
+    return { result: this.result, judged: this.judged };
   }
 
-  async applyApart(entry: Entry): Promise<ApplyResult> {
+  async applyApart(entry: Entry): Promise<Applied> {
     await this.lock([entry]);
     const { merge } = this.plan([entry]);
     const counts = new Counts();
@@ -151,7 +141,7 @@ class Batch {
       }
     }
     await this.finish(counts);
-    return this.result;
+    return { result: this.result, judged: this.judged };
   }
 
   private refuse(op: Op, err: Error): void {
@@ -221,6 +211,7 @@ class Batch {
     result.written += written.written;
     result.removed += written.removed;
     result.unchanged += written.unchanged;
+    this.judged.push(...written.judged);
     for (const [table, n] of written.rows) increment(result.rows, table, n);
   }
 

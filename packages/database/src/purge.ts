@@ -2,8 +2,8 @@
  * Removes everything that a deleted account owns, piece by piece. Each piece is a transaction under the repo's lock
  * that goes the way of every other deletion (write.ts), so counts, duplicates and derived rows follow.
  */
-import { Counts } from './counts.ts';
 import { revAt } from './derived/moment.ts';
+import { follow } from './follow.ts';
 import { type Client, inTransaction, type Pool } from './pool.ts';
 import type { Op } from './prepare.ts';
 import { lockRepos, saveRepos } from './repos.ts';
@@ -32,30 +32,37 @@ export async function purgeRepo(
     signal?.throwIfAborted();
     const piece = await inTransaction(pool, (client) => removePiece(client, did, pieceSize));
     if (piece === 'back') return { removed, done: false };
-    removed += piece;
-    if (piece < pieceSize) return { removed, done: true };
+    if (piece.ops.length === 0) return { removed, done: true };
+    removed += piece.ops.length;
+    // Others may have replied to these posts or quoted them at the same time.
+    await follow(pool, piece.ops, options, piece.judged);
   }
 }
 
-async function removePiece(client: Client, did: string, limit: number): Promise<number | 'back'> {
+const options = { backfillNotifications: false };
+
+interface Piece {
+  /** What was removed; none: the rest is gone too. */
+  ops: Op[];
+  judged: string[];
+}
+
+async function removePiece(client: Client, did: string, limit: number): Promise<Piece | 'back'> {
   const repo = (await lockRepos(client, [did])).get(did)!;
   if (repo.state !== 'deleted') return 'back';
   const ops = await recordsOf(client, did, limit);
-  const counts = new Counts();
-  if (ops.length > 0) {
-    const written = await writeOps(client, { direct: [], merge: ops }, { backfillNotifications: false });
-    counts.merge(written.counts);
+  if (ops.length === 0) {
+    await removeRest(client, did);
+    await saveRepos(client, [{ ...repo, actor: false }]);
+    return { ops, judged: [] };
   }
+  const { counts, judged } = await writeOps(client, { direct: [], merge: ops }, options);
   await client.query('UPDATE headwater.departure SET records = records + $2 WHERE did = $1', [
     did,
     ops.length,
   ]);
-  if (ops.length < limit) {
-    await removeRest(client, did);
-    await saveRepos(client, [{ ...repo, actor: false }]);
-  }
   await counts.write(client);
-  return ops.length;
+  return { ops, judged };
 }
 
 /** The next records, as deletions that nothing stands against. */

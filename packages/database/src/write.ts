@@ -36,6 +36,8 @@ export interface Written {
   /** Rows inserted, by table. */
   rows: Map<string, number>;
   counts: Counts;
+  /** Posts of others that were judged otherwise: to be looked at again after the commit. */
+  judged: string[];
 }
 
 interface Plan {
@@ -65,7 +67,7 @@ export async function writeOps(
   const { counts, deletedRows, deletedJson, insertedRows } = work;
   const all = [...ops.direct, ...ops.merge];
   const changed = { written, removed, deletedRows, deletedJson, insertedRows };
-  await derive({ client, ops: all, held, ...changed, counts, options });
+  const judged = await derive({ client, ops: all, held, ...changed, counts, options });
   const rows = new Map<string, number>([...insertedRows].map(([table, list]) => [table, list.length]));
   rows.set('record', written.length);
   return {
@@ -74,6 +76,7 @@ export async function writeOps(
     unchanged: direct.unchanged + merge.unchanged,
     rows,
     counts,
+    judged,
   };
 }
 

@@ -76,6 +76,19 @@ const judgedBy = `SELECT g.uri FROM unnest($1::text[], $2::text[]) AS k(a, b)
   UNION SELECT g.uri FROM unnest($1::text[], $2::text[]) AS k(a, b)
     JOIN headwater.gated_reply g ON g.of = k.b AND g.replier = k.a`;
 
+const endedPairs = 'SELECT a, b FROM headwater.past_pair WHERE uri = ANY($1)';
+
+/** Whom these follows and list items concerned when they were there. */
+export async function pairsOfEnded(client: Client, ended: readonly string[]): Promise<Targets['pairs']> {
+  if (ended.length === 0) return [];
+  const { rows } = await client.query<{ a: string; b: string }>({
+    name: 'pairs of ended',
+    text: endedPairs,
+    values: [ended],
+  });
+  return rows.map(({ a, b }) => [a, b]);
+}
+
 /** Replies that were judged by a follow between these two, either way, or by this list item. */
 export function repliesJudgedBy(client: Client, pairs: Targets['pairs']): Promise<string[]> {
   return uris(client, 'replies judged by', judgedBy, [pairs.map(([a]) => a), pairs.map(([, b]) => b)]);

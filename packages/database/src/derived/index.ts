@@ -11,12 +11,14 @@
  *
  * They read rows of other repos, whose locks are not held: a reply and its
  * parent may be written at the same time by two transactions of which neither
- * sees the other. So they run twice: in the transaction that writes the
- * records, and once more after it has committed (`followUp`), on the same
- * operations. Whichever of the two follows up last sees both. An entry is
- * acknowledged after that; if it is delivered again, everything is looked at
- * again, though no record changes. Of a batch without news the first run is
- * left out.
+ * sees the other, and one may write what it made out before the other came. So
+ * after the transaction that writes the records all is looked at once more, on
+ * the same operations, and again until a look changes nothing (follow.ts):
+ * whoever commits last looks last. What is judged by a flag that another is
+ * about to change waits for it (judging.ts). An entry is acknowledged after
+ * that; if it is delivered again, everything is looked at again, though no
+ * record changes. Of a batch without news the first run, in the transaction,
+ * is left out.
  */
 import { Counts } from '../counts.ts';
 import type { Client } from '../pool.ts';
@@ -30,37 +32,49 @@ import { writePostNotifications } from './post-notifications.ts';
 import { correctQuoteCounts } from './quote-counts.ts';
 import { removeWhatEnded } from './removals.ts';
 import { writeSubjectNotifications } from './subject-notifications.ts';
-import { type Targets, targetsOf } from './targets.ts';
+import { narrowed, type Targets, targetsOf } from './targets.ts';
 
-/** Runs all derivations over what a batch brought. */
-export async function derive(changes: Changes): Promise<void> {
+/**
+ * Runs all derivations over what a batch brought.
+ *
+ * @returns posts that the batch does not name and that were judged otherwise than before: to be looked at again
+ */
+export async function derive(changes: Changes): Promise<string[]> {
   const targets = targetsOf(changes.ops, changes.options);
   await recordFacts(changes);
   await settleOptOuts(changes);
   await writeSubjectNotifications(changes, targets);
-  if (changes.options.deferred) return;
-  await follow(changes.client, targets, changes.counts, changes.written);
+  if (changes.options.deferred) return [];
+  const changed = await follow(changes.client, targets, changes.counts, changes.written, null);
+  return changed.filter((uri) => !targets.posts.has(uri));
 }
 
 /**
  * Looks once more, after the commit, at all that a batch's operations may have consequences for.
  *
  * @param client in a transaction of its own that holds no repo's lock
+ * @param again posts that the batch's transaction or the look before changed
+ * @param first whether to look at everything, or at `again` and what follows from it alone
+ * @returns posts of which anything was changed: to be looked at again, since what it was judged by may have changed
  */
 export async function followUp(
   client: Client,
   ops: readonly Op[],
   options: DerivationOptions,
-): Promise<void> {
+  { again, first }: { again: readonly string[]; first: boolean },
+): Promise<string[]> {
   const counts = new Counts();
-  await follow(client, targetsOf(ops, options), counts, []);
+  const all = targetsOf(ops, options);
+  const changed = await follow(client, first ? all : narrowed(all, again), counts, [], again);
   await counts.write(client);
+  return changed;
 }
 
 /** Whether any of these operations has consequences beyond its own repo. */
 export function hasFollowUp(ops: readonly Op[], options: DerivationOptions): boolean {
-  const { posts, threadGates, postGates, pairs, reposts } = targetsOf(ops, options);
-  return posts.size + threadGates.size + postGates.size + pairs.length + reposts.size > 0;
+  const { posts, threadGates, postGates, pairs, endedPairs, reposts } = targetsOf(ops, options);
+  const relations = pairs.length + endedPairs.length;
+  return posts.size + threadGates.size + postGates.size + relations + reposts.size > 0;
 }
 
 async function follow(
@@ -68,10 +82,12 @@ async function follow(
   targets: Targets,
   counts: Counts,
   written: readonly Version[],
-): Promise<void> {
+  again: readonly string[] | null,
+): Promise<string[]> {
   await removeWhatEnded(client, targets, counts);
-  const judged = await new Judging(client, counts).run(targets);
+  const judged = await new Judging(client, counts, again !== null).run(targets, again ?? []);
   await writeOpThreads(client, targets, judged);
-  await writePostNotifications(client, targets, judged, written);
-  await correctQuoteCounts(client, counts, judged, written);
+  const told = await writePostNotifications(client, targets, judged, written);
+  const recounted = await correctQuoteCounts(client, counts, judged, written, again ?? []);
+  return [...new Set([...judged.changed, ...told, ...recounted])];
 }

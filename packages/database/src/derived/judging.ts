@@ -3,6 +3,7 @@ import type { Counts } from '../counts.ts';
 import type { Client } from '../pool.ts';
 import {
   childrenSince,
+  pairsOfEnded,
   quotesSince,
   repliesJudgedBy,
   repliesSince,
@@ -22,11 +23,14 @@ export interface Judged {
   threads: Threads;
   /** Posts that the batch does not name but whose notifications may be others now. */
   stirred: Set<string>;
+  /** Posts whose flags were changed, or whose judging depends on what was not known of before. */
+  changed: Set<string>;
 }
 
 export class Judging {
   private client: Client;
   private counts: Counts;
+  private afterCommit: boolean;
   private threads: Threads;
   private pairs = new Pairs();
   private gates = new Gates();
@@ -34,15 +38,21 @@ export class Judging {
   private mentioned = new Mentions();
   private judged: Judged;
 
-  constructor(client: Client, counts: Counts) {
+  /** @param afterCommit nobody will look at these posts once more */
+  constructor(client: Client, counts: Counts, afterCommit: boolean) {
     this.client = client;
     this.counts = counts;
+    this.afterCommit = afterCommit;
     this.threads = new Threads(client);
-    this.judged = { posts: new Map(), threads: this.threads, stirred: new Set() };
+    this.judged = { posts: new Map(), threads: this.threads, stirred: new Set(), changed: new Set() };
   }
 
-  async run(targets: Targets): Promise<Judged> {
-    let uris: Iterable<string> = new Set([...targets.posts.keys(), ...(await this.concerned(targets))]);
+  /** @param again posts that an earlier look changed, with all that follows from them */
+  async run(targets: Targets, again: readonly string[]): Promise<Judged> {
+    const following = await childrenSince(this.client, new Map(again.map((uri) => [uri, ''])));
+    const concerned = await this.concerned(targets);
+    for (const uri of [...again, ...following]) this.judged.stirred.add(uri);
+    let uris: Iterable<string> = new Set([...targets.posts.keys(), ...concerned, ...again, ...following]);
     // Each round judges what follows from the one before; most batches need one.
     do uris = await this.round([...uris]);
     while ((uris as string[]).length > 0);
@@ -53,11 +63,12 @@ export class Judging {
     const { client } = this;
     const late = await rootsWithMentionRule(client, [...targets.mentioning]);
     const threads = new Map([...targets.threadGates, ...late.map((uri) => [uri, ''] as const)]);
+    const ended = await pairsOfEnded(client, targets.endedPairs);
     const found = [
       await childrenSince(client, targets.posts),
       await repliesSince(client, threads),
       await quotesSince(client, targets.postGates),
-      await repliesJudgedBy(client, targets.pairs),
+      await repliesJudgedBy(client, [...targets.pairs, ...ended]),
     ].flat();
     for (const uri of found) this.judged.stirred.add(uri);
     return [...found, ...targets.threadGates.keys(), ...targets.postGates.keys()];
@@ -78,9 +89,22 @@ export class Judging {
   private async look(posts: readonly PresentPost[], past: readonly PastVersion[]): Promise<void> {
     const parents = [...posts, ...past].flatMap((post) => post.parent ?? []);
     await this.threads.load(parents);
+    if (this.afterCommit) await this.awaitParents(parents);
     await this.lookForOthers(parents.filter((uri) => collectionOf(uri) !== postNsid));
     this.gates = await Gates.load(this.client, posts.flatMap(gatesOf));
     await this.lookForRules(posts);
+  }
+
+  /**
+   * A parent that is invalid may be becoming valid in another transaction, which does not see the reply. So either
+   * it is waited for, or it waits for us and then finds the reply among the parent's children.
+   */
+  private async awaitParents(parents: readonly string[]): Promise<void> {
+    const shaky = new Set(parents.filter((uri) => this.threads.now(uri)?.invalidReplyRoot));
+    for (const uri of this.judged.posts.keys()) shaky.delete(uri);
+    if (shaky.size === 0) return;
+    await this.client.query({ ...shareParents, values: [[...shaky]] });
+    await this.threads.reload([...shaky]);
   }
 
   /** Replies to what is no post: it is enough to know that it is there. */
@@ -116,7 +140,8 @@ export class Judging {
     await this.pairs.load(this.client, 'follow', follows);
     await this.pairs.load(this.client, 'list_item', items);
     this.mentioned = await Mentions.load(this.client, roots);
-    await rememberDependence(this.client, depends);
+    // Who changes a relation now does not find this reply yet.
+    for (const uri of await rememberDependence(this.client, depends)) this.judged.changed.add(uri);
   }
 
   private around(post: PresentPost): Surroundings {
@@ -138,7 +163,10 @@ export class Judging {
   private async judgePast(versions: readonly PastVersion[]): Promise<string[]> {
     const changed = versions.filter((v) => isInvalidReply(v, this.parentOf(v)) !== v.invalidReplyRoot);
     if (changed.length === 0) return [];
-    for (const version of changed) version.invalidReplyRoot = !version.invalidReplyRoot;
+    for (const version of changed) {
+      version.invalidReplyRoot = !version.invalidReplyRoot;
+      this.judged.changed.add(version.uri);
+    }
     await this.client.query({
       name: 'post version flag',
       text: `UPDATE headwater.post_version v SET invalid = k.invalid
@@ -160,6 +188,7 @@ export class Judging {
       if (notified(post) !== notified(verdict)) this.judged.stirred.add(post.uri);
       Object.assign(post, verdict);
       changed.push(post);
+      this.judged.changed.add(post.uri);
     }
     await this.writeFlags(changed);
     return invalidated;
@@ -177,6 +206,11 @@ export class Judging {
     }
   }
 }
+
+const shareParents = {
+  name: 'parents share',
+  text: 'SELECT uri FROM post WHERE uri = ANY($1) ORDER BY uri FOR SHARE',
+};
 
 const flags = [
   'invalidReplyRoot',
@@ -213,12 +247,18 @@ function gatesOf({ uri, root, embeds }: PresentPost): string[] {
   return gates;
 }
 
-async function rememberDependence(client: Client, depends: readonly (readonly string[])[]): Promise<void> {
-  if (depends.length === 0) return;
-  await client.query({
+/** @returns replies of which this was not known */
+async function rememberDependence(
+  client: Client,
+  depends: readonly (readonly string[])[],
+): Promise<string[]> {
+  if (depends.length === 0) return [];
+  const { rows } = await client.query<{ uri: string }>({
     name: 'gated reply put',
     text: `INSERT INTO headwater.gated_reply (of, replier, uri)
-      SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) ON CONFLICT DO NOTHING`,
+      SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) AS u(of, replier, uri) ORDER BY of, replier, uri
+      ON CONFLICT DO NOTHING RETURNING uri`,
     values: [0, 1, 2].map((i) => depends.map((row) => row[i])),
   });
+  return rows.map((row) => row.uri);
 }

@@ -16,12 +16,18 @@ export interface Notification {
 
 const columns = ['did', 'author', 'recordUri', 'recordCid', 'reason', 'reasonSubject', 'sortAt'] as const;
 
-/** Adds notifications, but none on a thread that its recipient has muted. */
-export async function addNotifications(client: Client, wanted: readonly Notification[]): Promise<void> {
-  if (wanted.length === 0) return;
+/**
+ * Adds notifications, but none on a thread that its recipient has muted.
+ *
+ * @returns URIs of the records of which something was told
+ */
+export async function addNotifications(client: Client, wanted: readonly Notification[]): Promise<string[]> {
+  if (wanted.length === 0) return [];
   const muted = await mutedAmong(client, wanted);
-  const rows = wanted.filter((n) => !muted.has(n)).map((n) => columns.map((column) => n[column]));
+  const loud = wanted.filter((n) => !muted.has(n));
+  const rows = loud.map((n) => columns.map((column) => n[column]));
   await copyInto(client, 'notification', columns, rows);
+  return loud.map((n) => n.recordUri);
 }
 
 async function mutedAmong(client: Client, wanted: readonly Notification[]): Promise<Set<Notification>> {
@@ -75,33 +81,54 @@ export async function removeNotifications(client: Client, records: readonly stri
 
 const existing = {
   name: 'notifications of',
-  text: `SELECT id, ${columns.map((c) => `"${c}"`).join(', ')} FROM notification WHERE "recordUri" = ANY($1)`,
+  text: `SELECT id, ${columns.map((c) => `"${c}"`).join(', ')} FROM notification WHERE "recordUri" = ANY($1) ORDER BY id`,
 };
 
 const removeIds = { name: 'notifications delete by id', text: 'DELETE FROM notification WHERE id = ANY($1)' };
 
 /**
- * Makes the notifications of some records what they should be.
+ * Makes the notifications of some records what they should be. Of two that tell the same the first stays, whoever
+ * looks.
  *
  * @param records URIs; of these every notification that is not wanted goes
  * @param mayTell whether a missing one of this record is added
+ * @param wantedNow says once more, of some of the records, what should be: what is there may have been told for a
+ *   reason that came after `wanted` was made out
+ * @returns records of which something was told or taken back
  */
 export async function reconcileNotifications(
   client: Client,
   records: readonly string[],
   wanted: readonly Notification[],
   mayTell: (record: string) => boolean,
-): Promise<void> {
-  if (records.length === 0) return;
-  const { rows } = await client.query<Notification & { id: string }>({ ...existing, values: [records] });
+  wantedNow: (records: readonly string[]) => Promise<readonly Notification[]>,
+): Promise<string[]> {
+  if (records.length === 0) return [];
+  const { rows } = await client.query<Told>({ ...existing, values: [records] });
+  const first = settle(rows, wanted);
+  const doubtful = new Set(first.superfluous.map((row) => row.recordUri));
+  const sure = first.missing.filter((n) => !doubtful.has(n.recordUri));
+  const among = rows.filter((row) => doubtful.has(row.recordUri));
+  const second = settle(among, doubtful.size > 0 ? await wantedNow([...doubtful]) : []);
+  const { superfluous } = second;
+  if (superfluous.length > 0) {
+    await client.query({ ...removeIds, values: [superfluous.map((row) => row.id)] });
+  }
+  const missing = [...sure, ...second.missing].filter((n) => mayTell(n.recordUri));
+  const told = await addNotifications(client, missing);
+  return [...told, ...superfluous.map((row) => row.recordUri)];
+}
+
+type Told = Notification & { id: string };
+
+/** What is there and not wanted, or there twice, and what is wanted and not there. */
+function settle(
+  rows: readonly Told[],
+  wanted: readonly Notification[],
+): { superfluous: Told[]; missing: Notification[] } {
   const missing = new Map(wanted.map((n) => [keyOf(n), n]));
-  const superfluous: string[] = [];
-  for (const row of rows) if (!missing.delete(keyOf(row))) superfluous.push(row.id);
-  if (superfluous.length > 0) await client.query({ ...removeIds, values: [superfluous] });
-  await addNotifications(
-    client,
-    [...missing.values()].filter((n) => mayTell(n.recordUri)),
-  );
+  const superfluous = rows.filter((row) => !missing.delete(keyOf(row)));
+  return { superfluous, missing: [...missing.values()] };
 }
 
 function keyOf(n: Notification): string {

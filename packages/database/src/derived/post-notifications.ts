@@ -6,21 +6,22 @@ import { Gates } from './gates.ts';
 import type { Judged } from './judging.ts';
 import { loadMentions, mentionsOf } from './mentions.ts';
 import { hushMuted, type Notification, reconcileNotifications } from './notifications.ts';
-import { loadPosts, type PresentPost } from './posts.ts';
+import { loadPosts, type PresentPost, Threads } from './posts.ts';
 import type { Targets } from './targets.ts';
 import { authorityOf, collectionOf, gateUri, postNsid, threadgateNsid } from './uris.ts';
 
 /** Ancestors below this height are told of a reply; the parent's is 1. */
 const tellBelow = 5;
 
+/** @returns posts of which somebody was told, or is told no more */
 export async function writePostNotifications(
   client: Client,
   targets: Targets,
   judged: Judged,
   written: readonly Version[],
-): Promise<void> {
+): Promise<string[]> {
   // Old records are no news, and what was told before they came may stay.
-  if (targets.news.size === 0) return;
+  if (targets.news.size === 0) return [];
   const { threads } = judged;
   const versions = [...targets.posts.keys()].flatMap((uri) => [
     ...(threads.now(uri) ? [threads.now(uri)!] : []),
@@ -31,12 +32,20 @@ export async function writePostNotifications(
   const told = named.filter((uri) => targets.news.has(uri));
   const below = await descendantsSince(client, targets.posts, tellBelow - 1);
   const posts = await postsOf(client, judged, [...told, ...judged.stirred, ...below]);
-  if (posts.length === 0) return;
+  if (posts.length === 0) return [];
   const records = await mentionsIn(client, posts, written);
-  const wanted = await new Telling(client, judged, records).all(posts);
+  const wanted = await new Telling(client, judged.threads, records).all(posts);
   const silent = new Set(named.filter((uri) => !targets.news.has(uri)));
   const uris = posts.map((post) => post.uri);
-  await reconcileNotifications(client, uris, wanted, (uri) => !silent.has(uri));
+  const mayTell = (uri: string) => !silent.has(uri);
+  return reconcileNotifications(client, uris, wanted, mayTell, (some) => wantedNow(client, some));
+}
+
+/** What should be told of posts as all is at present. */
+async function wantedNow(client: Client, uris: readonly string[]): Promise<Notification[]> {
+  const posts = [...(await loadPosts(client, uris)).values()];
+  const mentions = await loadMentions(client, uris);
+  return new Telling(client, new Threads(client), mentions).all(posts);
 }
 
 async function postsOf(client: Client, judged: Judged, uris: readonly string[]): Promise<PresentPost[]> {
@@ -68,13 +77,13 @@ async function mentionsIn(
 
 class Telling {
   private client: Client;
-  private judged: Judged;
+  private threads: Threads;
   private mentions: Map<string, string[]>;
   private gates = new Gates();
 
-  constructor(client: Client, judged: Judged, mentions: Map<string, string[]>) {
+  constructor(client: Client, threads: Threads, mentions: Map<string, string[]>) {
     this.client = client;
-    this.judged = judged;
+    this.threads = threads;
     this.mentions = mentions;
   }
 
@@ -90,9 +99,9 @@ class Telling {
     for (let height = 1; height < tellBelow; height++) {
       const known = level.filter((step) => step.uri !== null) as { uri: string; moment: string }[];
       if (known.length === 0) return;
-      await this.judged.threads.load(known.map((step) => step.uri));
+      await this.threads.load(known.map((step) => step.uri));
       level = known.map(({ uri, moment }) => ({
-        uri: this.judged.threads.at(uri, moment)?.parent ?? null,
+        uri: this.threads.at(uri, moment)?.parent ?? null,
         moment,
       }));
     }
@@ -124,7 +133,7 @@ class Telling {
     const hidden: string[] = gate?.hiddenReplies ?? [];
     let next = parent;
     for (let height = 1; height < tellBelow && next !== null; height++) {
-      const ancestor = this.judged.threads.at(next, moment);
+      const ancestor = this.threads.at(next, moment);
       if (!ancestor) return;
       yield ancestor.uri;
       if (hidden.includes(ancestor.uri)) return;

@@ -100,6 +100,15 @@ export class Threads {
     for (const [uri, list] of Map.groupBy(versions, (version) => version.uri)) this.past.set(uri, list);
   }
 
+  /** Reads these once more. */
+  async reload(uris: readonly string[]): Promise<void> {
+    for (const uri of uris) {
+      this.present.delete(uri);
+      this.past.delete(uri);
+    }
+    await this.load(uris);
+  }
+
   /** What is there of this URI; undefined if nothing is. */
   now(uri: string): PresentPost | undefined {
     return this.present.get(uri) ?? undefined;

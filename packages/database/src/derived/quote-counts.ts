@@ -38,13 +38,16 @@ const recount = {
  * Corrects the changes of counts of posts that are quoted in several versions.
  *
  * @param written the versions that came with this batch; none when it is looked at again
+ * @param again posts whose counts may have been corrected by what was about to change
+ * @returns the posts whose counts were corrected
  */
 export async function correctQuoteCounts(
   client: Client,
   counts: Counts,
   judged: Judged,
   written: readonly Version[],
-): Promise<void> {
+  again: readonly string[],
+): Promise<string[]> {
   const quotes = [...judged.posts.values()].filter(
     (p) => p.embeds !== null && collectionOf(p.embeds) === postNsid,
   );
@@ -53,17 +56,22 @@ export async function correctQuoteCounts(
   // A new quote tells by itself whether it is of another version; one that is gone does not.
   const lost = deltas.filter(([, by]) => by < 0).map(([uri]) => uri);
   const arrived = written.filter((v) => v.nsid === postNsid).map((v) => v.uri);
-  const subjects = new Set([...touched, ...arrived, ...quotes.map((post) => post.embeds!)]);
-  if (subjects.size === 0) return;
-  const values = [[...subjects], quotes.map((post) => post.uri), [...arrived, ...lost]];
+  const subjects = new Set([...touched, ...arrived, ...again, ...quotes.map((post) => post.embeds!)]);
+  if (subjects.size === 0) return [];
+  const values = [[...subjects], quotes.map((post) => post.uri), [...arrived, ...again, ...lost]];
   const odd = await client.query<{ uri: string }>({ ...several, values });
-  if (odd.rows.length === 0) return;
+  if (odd.rows.length === 0) return [];
   const { rows } = await client.query<{ uri: string; held: number | null; wanted: number }>({
     ...recount,
     values: [odd.rows.map((row) => row.uri).sort()],
   });
+  const corrected: string[] = [];
   for (const { uri, held, wanted } of rows) {
     const pending = counts.deltas.get(counter)?.get(uri) ?? 0;
-    counts.add(counter, uri, wanted - (held ?? 0) - pending);
+    const by = wanted - (held ?? 0) - pending;
+    if (by === 0) continue;
+    counts.add(counter, uri, by);
+    corrected.push(uri);
   }
+  return corrected;
 }

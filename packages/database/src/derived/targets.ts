@@ -19,6 +19,8 @@ export interface Targets {
   postGates: Map<string, string>;
   /** Follows (creator, subject) and list items (list, subject). */
   pairs: [a: string, b: string][];
+  /** URIs of follows and list items that are gone: of whom, only our tables know. */
+  endedPairs: string[];
   /** Reposts and quotes, each with the post that it is of. */
   reposts: Map<string, string>;
   quotes: Map<string, string>;
@@ -34,6 +36,7 @@ export function targetsOf(ops: readonly Op[], { backfillNotifications }: Derivat
     threadGates: new Map(),
     postGates: new Map(),
     pairs: [],
+    endedPairs: [],
     reposts: new Map(),
     quotes: new Map(),
     mentioning: new Set(),
@@ -44,6 +47,12 @@ export function targetsOf(ops: readonly Op[], { backfillNotifications }: Derivat
     add(targets, op);
   }
   return targets;
+}
+
+/** What has to be looked at once more because it was changed: of what the operations named no more than these posts. */
+export function narrowed({ posts, news }: Targets, changed: readonly string[]): Targets {
+  const named = changed.filter((uri) => posts.has(uri)).map((uri) => [uri, posts.get(uri)!] as const);
+  return { ...targetsOf([], { backfillNotifications: false }), posts: new Map(named), news };
 }
 
 function add(targets: Targets, op: Op): void {
@@ -67,6 +76,7 @@ function add(targets: Targets, op: Op): void {
     case 'app.bsky.graph.follow':
     case 'app.bsky.graph.listitem':
       if (version) targets.pairs.push(...pairOf(version));
+      else targets.endedPairs.push(uri);
   }
 }
 

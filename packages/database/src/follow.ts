@@ -1,0 +1,49 @@
+/** What follows from operations in other repos, once they and those are committed (see src/derived). */
+import { TransientError } from '@headwater/ops';
+import type { DerivationOptions } from './derived/derivation.ts';
+import { followUp, hasFollowUp } from './derived/index.ts';
+import { inTransaction, type Pool, sqlState } from './pool.ts';
+import type { Op } from './prepare.ts';
+
+/** Any number of the same statement may meet another transaction's lock in a circle; PostgreSQL ends one of them. */
+export const deadlockTries = 3;
+/** Every look that finds nothing left to change is the last; so many others only meet when something is wrong. */
+const maxLooks = 20;
+
+/**
+ * Looks at all that committed operations may have consequences for, until a look changes nothing. What a look changed
+ * it may have judged by what another transaction was just about to change; whoever commits last looks last, so the
+ * last look of all sees everything. Idempotent: after a crash the same operations lead to the same looks.
+ *
+ * @param changed posts that the operations' own transaction judged
+ * @throws TransientError when PostgreSQL can't go on, or others never stop changing the same posts
+ */
+export async function follow(
+  pool: Pool,
+  ops: readonly Op[],
+  options: DerivationOptions,
+  changed: readonly string[] = [],
+): Promise<void> {
+  if (!hasFollowUp(ops, options)) return;
+  let again = changed;
+  for (let look = 1; look <= maxLooks; look++) {
+    again = await lookOnce(pool, ops, options, { again, first: look === 1 });
+    if (again.length === 0) return;
+  }
+  throw new TransientError(`${again.length} posts were judged ${maxLooks} times and still change`);
+}
+
+async function lookOnce(
+  pool: Pool,
+  ops: readonly Op[],
+  options: DerivationOptions,
+  what: { again: readonly string[]; first: boolean },
+): Promise<string[]> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await inTransaction(pool, (client) => followUp(client, ops, options, what));
+    } catch (err) {
+      if (sqlState((err as Error).cause) !== '40P01' || attempt === deadlockTries) throw err;
+    }
+  }
+}
