@@ -1,4 +1,5 @@
 import type { StreamEvent } from '@headwater/events';
+import { seam } from '@headwater/ops';
 import { noteDepartures } from './accounts.ts';
 import { addActors, requestHandles, writeStatuses, writeSync } from './actors.ts';
 import { Counts } from './counts.ts';
@@ -61,6 +62,7 @@ export async function applyEvents(
   const { result, judged } = await retried(pool, prepared, settled);
   const { backfillNotifications = false } = settled;
   const ops = prepared.flatMap((entry) => entry.ops);
+  seam('database:applied');
   await follow(pool, ops, { backfillNotifications }, judged);
   if (result.refused.length > 0) await sampleRefused(pool, result.refused).catch(() => undefined);
   return result;
