@@ -182,9 +182,20 @@ async function compareCounts(client: pg.Client, counts: Counts) {
         const wanted = counts[name].get(key) ?? 0;
         const found = Number(there.get(key)?.[name] ?? 0);
         if (found === wanted || counts.undecided.has(key)) continue;
-        differences.push(`${table} ${key} has ${found} ${name}, should have ${wanted}`);
+        const why = name === 'replies' ? await repliesTo(client, key) : '';
+        differences.push(`${table} ${key} has ${found} ${name}, should have ${wanted}${why}`);
       }
     }
   }
   return differences;
+}
+
+/** How the replies to a post were judged: those that are not valid don't count. */
+async function repliesTo(client: pg.Client, parent: string): Promise<string> {
+  const { rows } = await client.query(
+    `SELECT uri, "replyRoot", "invalidReplyRoot", "violatesThreadGate", r.rev
+     FROM post JOIN record r USING (uri) WHERE "replyParent" = $1`,
+    [parent],
+  );
+  return `; replies: ${JSON.stringify(rows)}`;
 }

@@ -110,7 +110,7 @@ export class SubscriptionServer {
     this.subscribers.add(subscriber);
     ws.on('close', () => this.subscribers.delete(subscriber));
     if (cursor !== undefined && !this.#place(subscriber, cursor)) return;
-    const passed = cursor === undefined ? [] : feed.passOver(subscriber.position);
+    const passed = cursor === undefined ? [] : feed.passOver(subscriber.position, cursor > feed.newest);
     if (passed.length > 0) this.onPassedOver?.(passed);
     subscriber.pump();
   }

@@ -90,9 +90,14 @@ export class Feed {
     this.#sent = Math.max(this.#sent, seq);
   }
 
-  /** Somebody begins above `seq`: returns what nobody was sent before and nobody will be. */
-  passOver(seq: number): Readonly<Entry>[] {
-    const passed = this.#entries.filter((entry) => entry.seq > this.#sent && entry.seq <= seq);
+  /**
+   * Somebody begins above `seq`: returns what nobody was sent before and nobody
+   * will be; with a cursor of another sequence (`isLost`) everything, since what
+   * was sent of this one may not have been kept.
+   */
+  passOver(seq: number, isLost: boolean): Readonly<Entry>[] {
+    const from = isLost ? Number.NEGATIVE_INFINITY : this.#sent;
+    const passed = this.#entries.filter((entry) => entry.seq > from && entry.seq <= seq);
     this.sent(Math.min(seq, this.newest));
     return passed;
   }
