@@ -101,7 +101,13 @@ async function startIndexer(pds: string, db: Database, idResolver: DataPlaneServ
   };
   const indexer = new RepoSubscription({ service: pds.replace('http', 'ws'), db, idResolver });
   await indexer.start();
+  // It takes repos side by side, and then its tables depend on which is faster: one event after the other.
+  (indexer as unknown as Runner).current.runner.mainQueue.concurrency = 1;
   return indexer;
+}
+
+interface Runner {
+  current: { runner: { mainQueue: { concurrency: number } } };
 }
 
 type Param = string | number | boolean | undefined;
