@@ -90,6 +90,7 @@ async function openEnds(options: QuietOptions, client: pg.Client): Promise<strin
     ...(await unlistedHosts(redis, network)),
     ...(await fullStreams(redis)),
     ...(await unsettledRepos(client, network)),
+    ...(await openDepartures(client)),
   ];
 }
 
@@ -149,6 +150,14 @@ async function unsettledRepos(client: pg.Client, network: Network): Promise<stri
   ];
 }
 
+/** Accounts that are said to be deleted, not settled or not purged yet. */
+async function openDepartures(client: pg.Client): Promise<string[]> {
+  const { rows } = await client.query<{ did: string }>(
+    'SELECT did FROM headwater.departure WHERE due IS NOT NULL LIMIT 5',
+  );
+  return rows.map(({ did }) => `departure of ${did}`);
+}
+
 /** What waits for minutes or hours is due now: hosts left alone, entries between two tries, handles, asked gaps. */
 async function letTimePass(redis: Redis, client: pg.Client): Promise<void> {
   for (const stream of STREAMS) {
@@ -163,6 +172,7 @@ async function letTimePass(redis: Redis, client: pg.Client): Promise<void> {
       await redis.hset(`repo_backfill:host:${host}`, 'until', `${Date.now()}`);
     }
   }
+  await client.query(`UPDATE headwater.departure SET due = now() WHERE due > now() + interval '3 seconds'`);
   await client.query(
     `UPDATE headwater.repo SET asked_at = now() - interval '1 day' WHERE gap_at IS NOT NULL AND asked_at < now() - interval '5 seconds'`,
   );

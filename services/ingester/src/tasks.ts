@@ -13,7 +13,7 @@ import { common, type Settings, type Shared, type Task } from './shared.ts';
 /** Labelers can be silent for long: dead is only what says nothing for ten times as long. */
 const labelerPatience = 10;
 /** How long an enumeration that begins waits for the live stream to be followed. */
-const firstEventMs = 10_000;
+const firstEventMs = 2_000;
 const lookMs = 50;
 
 /** Everything that this process is to do, by its settings. */
@@ -33,13 +33,14 @@ function firehoseTasks(shared: Shared): Task[] {
   return settings.relayHosts.map((address): Task => {
     const host = hostKey(address);
     const listings = listingsOf(settings, host).map((name) => hostKeys(redis, 'repo_backfill', name));
+    const hosts = hostKeys(redis, 'repo_backfill', hostsName(host));
     const begun = listings.flatMap(({ cursor, resume }) => [cursor, resume]);
     const run: Task['run'] = (signal, guard) =>
       followFirehose(
         {
           ...common(shared, 'firehose_live'),
           ...{ host, address, filter, verifier, doubles, guard },
-          relistKeys: listings.map(({ relist }) => relist),
+          relistKeys: [...listings, hosts].map(({ relist }) => relist),
           isListed: async () => (await Promise.all(begun.map((key) => redis.exists(key)))).includes(1),
           idleMs: settings.idleMs,
         },
@@ -140,10 +141,15 @@ function hostsTask(shared: Shared, address: string): Task {
   return {
     name: `hosts of ${relay}`,
     stream: 'repo_backfill',
-    host: `hosts/${relay}`,
+    host: hostsName(relay),
     run,
     state: 'starting',
   };
+}
+
+/** The name in keys of all hosts of a relay together. */
+function hostsName(relay: string): string {
+  return `hosts/${relay}`;
 }
 
 function didTask(shared: Shared): Task {

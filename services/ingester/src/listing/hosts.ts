@@ -80,6 +80,7 @@ export class HostListing {
         await this.#listHosts(signal);
         this.#listAt = Date.now() + relistMs;
       }
+      await this.#relist();
       for (const host of await this.#due(concurrency - this.#running.size)) this.#begin(host, signal);
       await Promise.race([
         sleep(pollMs, signal),
@@ -98,6 +99,22 @@ export class HostListing {
       if ((await redis.exists(resume)) === 1 || (await redis.exists(skipped)) === 1) return;
       await sleep(pollMs, signal);
     }
+  }
+
+  /** Events were missed: every host is listed afresh, for it says also who is not active any more. */
+  async #relist(): Promise<void> {
+    const { redis, producer, relay } = this.#options;
+    const keysFor = (name: string) => hostKeys(redis, producer.stream, name);
+    const { relist } = keysFor(`hosts/${relay}`);
+    const why = await redis.get(relist);
+    if (why === null) return;
+    const now = Date.now();
+    for (const host of await redis.zrange(this.#key, 0, -1)) {
+      await redis.set(keysFor(host).relist, why);
+      // Those that are left alone because they fail stay so.
+      if (!this.#failures.has(host)) await redis.zadd(this.#key, 'XX', String(now), host);
+    }
+    await redis.del(relist);
   }
 
   async #listHosts(signal: AbortSignal): Promise<void> {

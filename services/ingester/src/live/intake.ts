@@ -126,26 +126,35 @@ export class Intake {
    */
   async accept(frames: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
     await this.#outbox.room(signal);
-    const items: Item[] = [];
+    let items: Item[] = [];
     let fault: Outcome['fault'];
     for (const frame of frames) {
       const outcome = this.#options.translate(frame);
       fault ??= outcome.fault;
+      if (outcome.identity !== undefined) {
+        // What came before it was signed by the key that was known before it.
+        await this.#admit(items, signal);
+        items = [];
+      }
       await this.#look(outcome);
       const item = { outcome, frame, ticket: this.#ledger.open(outcome.seq) };
       if (outcome.claim) this.#claims.add(outcome.claim);
       if (outcome.seq !== undefined) this.#position = outcome.seq;
       if (!this.#isBehind(item)) items.push(item);
     }
+    await this.#admit(items, signal);
+    if (fault) await this.#onFault(fault.error, fault.message);
+  }
+
+  async #admit(items: readonly Item[], signal: AbortSignal): Promise<void> {
+    if (items.length === 0) return;
     if (this.#gate) await this.#gate.admit(items, signal);
     else for (const item of items) this.#outbox.push(item);
-    if (fault) await this.#onFault(fault.error, fault.message);
   }
 
   /** What an event means before anything of it is durable. */
   async #look({ seq, time, notice, identity }: Outcome): Promise<void> {
     if (notice) await this.#onNotice(notice.name, notice.message);
-    // Forgetting a document too early costs a question, too late a commit.
     if (identity !== undefined) await this.#options.onIdentity?.(identity);
     if (seq === undefined) return;
     if (this.#position === undefined) await this.#begin(seq);

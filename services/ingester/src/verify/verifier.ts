@@ -46,10 +46,18 @@ export const structural: Verifier = withoutKeys((statement) => {
   return 'ok' in verdict && verdict.ok === 'verified' ? { ok: 'unchecked' } : verdict;
 });
 
-/** What the structure alone says of a statement. */
+/**
+ * What the structure alone says of a statement. A producer is of the old kind
+ * only if it knows nothing of `prevData`: one that states it, and leaves out the
+ * `prev` without which nothing can be undone, is not believed.
+ */
 export function structureOf({ commit }: Statement): Verdict {
   try {
-    return { ok: commit === undefined ? 'verified' : checkCommit(commit) };
+    if (commit === undefined) return { ok: 'verified' };
+    if (commit.prevData !== null && commit.ops.some(({ prev }) => prev === undefined)) {
+      throw new RepoError('bad-commit-event', 'an update or a delete lacks its prev');
+    }
+    return { ok: checkCommit(commit) };
   } catch (err) {
     if (err instanceof RepoError) return { refused: { reason: err.reason, error: err } };
     throw err;
