@@ -18,4 +18,4 @@ test('the official indexer makes the same tables twice of the same network, and 
   expect(formatDiff(diffTables(first, await dump(1)))).toBe('');
   expect(diffTables(first, await dump(2)).length).toBeGreaterThan(100);
   for (const [table, rows] of first) expect.soft(rows.size, table).toBeGreaterThan(0);
-});
+}, 240_000);
