@@ -255,16 +255,15 @@ describe('hosts in trouble', () => {
     const fasts = await Promise.all(Array.from({ length: 30 }, () => network.account(fast, 1)));
     slow.instead = (_req, res, url) => {
       const { car } = network.accounts.get(url.searchParams.get('did')!)!;
-      setTimeout(() => sendCar(res, car), 300);
+      setTimeout(() => sendCar(res, car), 1000);
     };
     await using harness = await start({
       env: { BACKFILLER_CONCURRENCY: '6', BACKFILLER_HOST_CONCURRENCY: '3' },
     });
     await harness.add(...[...slows, ...fasts].map(({ did }) => ({ did })));
-    const started = Date.now();
-    await until('the fast ones are sent', async () => fast.requests.length === 30, 10_000);
-    expect(slow.requests.length).toBeLessThan(60);
-    expect(Date.now() - started).toBeLessThan(5_000);
+    await until('the fast ones are sent', async () => fast.requests.length === 30, 60_000);
+    // In the order of the stream all of them would have come first: 40 s of waiting.
+    expect(slow.requests.length).toBeLessThan(slows.length / 2);
   });
 
   it('without the PLC directory entries are put off and nothing is counted against them', async () => {
