@@ -91,12 +91,24 @@ export class Truth {
     return this.#rules.labelers.flatMap(({ held }) => [...held.values()]);
   }
 
+  /** Posts whose thread gate went with its account. */
+  *#gatesOfTheGone(): Generator<string> {
+    for (const account of this.#world.accounts) {
+      if (this.#rules.rowsOf(account) !== 'none') continue;
+      for (const path of account.repo.records.keys()) {
+        const [collection, rkey] = path.split('/');
+        if (collection === 'app.bsky.feed.threadgate') yield `at://${account.did}/app.bsky.feed.post/${rkey}`;
+      }
+    }
+  }
+
   /** Counts over the rows that have to be there. */
   counts(): TrueCounts {
     const counter = new Counter();
     for (const record of this.records()) counter.add(record);
     for (const record of this.records('some')) counter.doubt(record);
     for (const post of this.#world.ungated) counter.gate(post);
+    for (const post of this.#gatesOfTheGone()) counter.gate(post);
     for (const uri of this.tolerated()) counter.doubtAccount(uri.split('/')[2]!);
     return counter.result;
   }
