@@ -116,25 +116,28 @@ const STREAMS = ['repo_backfill', 'repo_backfill:urgent', 'firehose_backfill', '
 /**
  * Waits until every stream is empty, nothing is pending or parked, and `also` holds.
  * (Entries that are done are deleted, so an empty stream has nothing pending.)
+ *
+ * @param streams those to look at, where not all have a reader
  */
 export async function untilDrained(
   redisUrl: string,
   also: () => boolean | Promise<boolean> = () => true,
   ms = 120_000,
+  streams: readonly string[] = STREAMS,
 ): Promise<void> {
   const redis = connect(redisUrl, { name: 'test' });
   // In one step: an entry that comes back from its pause is never in neither place.
   const waiting = async () => {
-    const keys = STREAMS.map((stream) => keysOf(redis, stream));
+    const keys = streams.map((stream) => keysOf(redis, stream));
     const step = redis.multi();
     for (const { stream, later } of keys) step.xlen(stream).zcard(later);
     const counts = ((await step.exec()) ?? []).map(([error, count]) => {
       if (error !== null) throw error;
       return count as number;
     });
-    return STREAMS.map((stream, i) => [stream, counts[2 * i]!, counts[2 * i + 1]!] as const).filter(
-      ([, length, later]) => length + later > 0,
-    );
+    return streams
+      .map((stream, i) => [stream, counts[2 * i]!, counts[2 * i + 1]!] as const)
+      .filter(([, length, later]) => length + later > 0);
   };
   try {
     const say = async () =>
