@@ -22,7 +22,8 @@ it(`${ENTRIES} entries through a mark of ${MARK} and a slow indexer: bounded, no
     plcUrl: 'http://127.0.0.1:9',
     env: {
       ...{ INDEXER_STREAMS: 'firehose_live', INDEXER_CONCURRENCY: '1', INDEXER_BATCH_SIZE: '250' },
-      ...{ INDEXER_HANDLE_CONCURRENCY: '0' },
+      // No backfiller runs here to fetch repos that say that they begin.
+      ...{ INDEXER_HANDLE_CONCURRENCY: '0', INDEXER_GAP_GRACE_MS: '86400000' },
     },
   };
   await using indexer = await startService('indexer', place);

@@ -12,7 +12,7 @@ test('the official indexer makes the same tables twice of the same network, and 
     await using official = await OfficialIndexer.create(database.url);
     const { commits } = generateNetwork({ seed, accounts: 8, operations: 600 });
     await official.apply(inOrder(commits.flatMap((c) => c.operations)));
-    return dumpTables(database.url, { indexedAt: true });
+    return await dumpTables(database.url, { indexedAt: true });
   };
   const first = await dump(1);
   expect(formatDiff(diffTables(first, await dump(1)))).toBe('');
