@@ -109,10 +109,10 @@ export class HostListing {
     const why = await redis.get(relist);
     if (why === null) return;
     const now = Date.now();
-    for (const host of await redis.zrange(this.#key, 0, -1)) {
+    for (const host of await redis.zrange(this.#key, '0', '-1')) {
       await redis.set(keysFor(host).relist, why);
       // Those that are left alone because they fail stay so.
-      if (!this.#failures.has(host)) await redis.zadd(this.#key, 'XX', String(now), host);
+      if (!this.#failures.has(host)) await redis.zadd(this.#key, 'XX', now, host);
     }
     await redis.del(relist);
   }
