@@ -57,6 +57,7 @@ function settingsFor(options: Options): Record<string, string> {
   if (/^(localhost|127\.|\[::1\])/.test(hostUrl(options.relay!).host)) {
     settings['HEADWATER_ALLOW_PRIVATE_ADDRESSES'] = 'true';
     settings['INGESTER_LABELER_HOSTS'] = ',';
+    settings['INGESTER_HOSTS_FROM_RELAY'] = 'false';
   }
   return settings;
 }

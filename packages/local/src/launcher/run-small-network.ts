@@ -100,6 +100,8 @@ function settingsFor({ plcUrl, pdsUrl }: { plcUrl: string; pdsUrl: string }): Re
     PLC_URL: plcUrl,
     INGESTER_RELAY_HOSTS: new URL(pdsUrl).host,
     INGESTER_LABELER_HOSTS: ',',
+    // A PDS is all the hosts there are.
+    INGESTER_HOSTS_FROM_RELAY: 'false',
     HEADWATER_ALLOW_PRIVATE_ADDRESSES: 'true',
   };
 }
