@@ -24,7 +24,7 @@ export interface Targets {
   /** Reposts and quotes, each with the post that it is of. */
   reposts: Map<string, string>;
   quotes: Map<string, string>;
-  /** First posts of threads that mention somebody. */
+  /** Posts that mention somebody: where they are a thread's root, its gate may let those reply. */
   mentioning: Set<string>;
   /** URIs whose news may be told: what is not only from a whole fetch. */
   news: Set<string>;
@@ -84,7 +84,7 @@ function addPost(targets: Targets, { uri, record, rows }: Version): void {
   for (const [table, row] of rows) {
     if (table === 'quote') targets.quotes.set(uri, cellOf(table, row, 'subject') as string);
   }
-  if (record['reply'] === undefined && mentionsOf(record).length > 0) targets.mentioning.add(uri);
+  if (mentionsOf(record).length > 0) targets.mentioning.add(uri);
 }
 
 /** Not after the moment at which the operation stands. */
