@@ -10,7 +10,7 @@
 
 import { saveAccount } from './accounts.ts';
 import { type Repo, type RepoStateName, revived } from './decide.ts';
-import { classify, inTransaction, type Pool } from './pool.ts';
+import { type Client, classify, inTransaction, type Pool } from './pool.ts';
 import { lockRepos, saveRepos } from './repos.ts';
 
 export interface FetchStart {
@@ -151,13 +151,17 @@ export interface RepoMark {
   account?: { active: boolean; status: string | null; time: number };
 }
 
-/** Notes that a repo can't be had. Never touches its rows. */
+/**
+ * Notes that a repo can't be had. Never touches its rows. Of a DID of which nothing was ever seen nothing is kept but a
+ * status: hosts list DIDs by the million that have no repo.
+ */
 export function markRepoState(pool: Pool, mark: RepoMark): Promise<void> {
   return inTransaction(pool, async (client) => {
+    if (mark.state === 'unavailable' && !mark.account && !(await isKnown(client, mark.did))) return;
     const before = (await lockRepos(client, [mark.did])).get(mark.did)!;
     // The account has come back since its host said so: what then began goes on.
     if (mark.account && before.account?.active && before.account.time > mark.account.time) return;
-    await saveAccount(client, before, mark.account);
+    if (mark.account) await saveAccount(client, before, mark.account);
     await client.query(
       `UPDATE headwater.repo SET state = CASE WHEN state = 'deleted' THEN state ELSE $2 END, reason = $3,
          gap_at = NULL, gap_reason = NULL, updated_at = now() WHERE did = $1`,
@@ -172,6 +176,11 @@ export function showAccount(pool: Pool, did: string, time: number): Promise<void
     const before = (await lockRepos(client, [did])).get(did)!;
     await saveAccount(client, before, { active: true, status: null, time });
   });
+}
+
+async function isKnown(client: Client, did: string): Promise<boolean> {
+  const { rowCount } = await client.query('SELECT 1 FROM headwater.repo WHERE did = $1', [did]);
+  return rowCount === 1;
 }
 
 async function query<T extends object>(pool: Pool, text: string, values: unknown[]) {
