@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type RunningService, startService } from '../support/services.ts';
-import { FakeHost } from './fake-host.ts';
+import { FakeHost, json } from './fake-host.ts';
 import { Author } from './frames.ts';
 import { eventually, type Streams, startStreams } from './run.ts';
 
@@ -16,7 +16,8 @@ afterAll(async () => {
   await relay?.[Symbol.asyncDispose]();
 });
 
-const frames = 2000;
+const frames = 1600;
+const authors = 40;
 const repos = 4000;
 const kills = 3;
 
@@ -60,11 +61,28 @@ async function check(): Promise<{ seq: number; listed: number }> {
   return { seq: Number(seqText), listed };
 }
 
+/** Documents come after a while, so that at any moment some commits wait for theirs and others overtake them. */
+function serveDocuments(all: Author[]): void {
+  const byDid = new Map(all.map((author) => [author.did, author.key.did()]));
+  relay.onRequest = (url, response) => {
+    const id = url.pathname.slice(1);
+    const key = byDid.get(id);
+    if (key === undefined) return false;
+    const method = { id: '#atproto', type: 'Multikey', controller: id, publicKeyMultibase: key.slice(8) };
+    setTimeout(() => json(response, 200, { id, verificationMethod: [method] }), Math.random() * 150);
+    return true;
+  };
+}
+
 it('killed at any moment, loses no event and no repo, and no cursor is ahead', {
   timeout: 90_000,
 }, async () => {
-  const author = await Author.create('crash');
-  for (let seq = 1; seq <= frames; seq++) relay.frames.push(await author.identity(seq));
+  const all = await Promise.all(Array.from({ length: authors }, (_, i) => Author.create(`crash ${i}`)));
+  for (let seq = 1; seq <= frames; seq++) {
+    const author = all[seq % authors]!;
+    relay.frames.push(await (seq % 2 === 0 ? author.post(seq) : author.identity(seq)));
+  }
+  serveDocuments(all);
   relay.repos = Array.from({ length: repos }, (_, i) => ({ did: `did:web:r${i}.test` }));
   relay.onSubscribe = async (socket, cursor) => {
     for (const { seq, bytes } of relay.frames) {
