@@ -7,8 +7,11 @@ import type { Counts } from '../counts.ts';
 import type { Client } from '../pool.ts';
 import type { Targets } from './targets.ts';
 
-/** The end of what these posts were. */
-const ends = `SELECT uri, max(at) AS at FROM headwater.post_version
+/**
+ * The end of what these posts were. The AppView's columns have the default
+ * collation: compared in that of ours, their indexes could not be used.
+ */
+const ends = `SELECT uri COLLATE "default" AS uri, max(at) AS at FROM headwater.post_version
   WHERE uri = ANY($1) AND kind <> 'create' GROUP BY uri`;
 
 const ended = { name: 'ended posts', text: ends };
