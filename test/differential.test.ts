@@ -82,6 +82,11 @@ describe.each(Object.keys(scenarios))('%s: the tables of the official indexer', 
     120_000,
   );
 
+  test('shuffled, by four writers at once', async () => {
+    const { tables } = await index(scenario, 'shuffled', { writers: 4 });
+    expectSame(expected, tables, explain);
+  }, 120_000);
+
   // The official indexer refuses a record all of whose notifications are muted, so it can't show the way here.
   test('of muted threads nothing is told, and all else is the same', async () => {
     const muted = someMutes(world);
@@ -105,10 +110,11 @@ interface IndexOptions {
   /** Let the writer copy repos that it has never seen without reading; true unless told. */
   fresh?: boolean;
   muted?: Mute[];
+  writers?: number;
 }
 
 async function index({ snapshots, commits }: Scenario, order: string, options: IndexOptions = {}) {
-  const { fresh = true, muted } = options;
+  const { fresh = true, muted, writers = 1 } = options;
   await using database = await createDatabase();
   if (muted) await muteThreads(database.url, muted);
   const random = new Random(SEED + order.length);
@@ -116,7 +122,7 @@ async function index({ snapshots, commits }: Scenario, order: string, options: I
   const fetches = await beginFetches(pool, snapshots);
   const parts = snapshots.flatMap((s) => backfillEntries(s, fetches.get(s.did)!, fresh));
   const entries = orders[order]!([...parts, ...liveEntries(commits)], random);
-  const { direct } = await applyEntries(pool, entries, random, { now: NOW });
+  const { direct } = await applyEntries(pool, entries, random, { now: NOW, writers });
   await pool.end();
   return { tables: await dumpTables(database.url, { indexedAt: true }), direct };
 }

@@ -1,6 +1,18 @@
-import { type ApplyOptions, applyEvents, beginFetch, databasePool, type Pool } from '@headwater/database';
+import {
+  type ApplyOptions,
+  applyEvents,
+  beginFetch,
+  databasePool,
+  isTransient,
+  type Pool,
+} from '@headwater/database';
 import type { StreamEvent } from '@headwater/events';
 import type { Random, Snapshot } from './network/index.ts';
+
+export interface ApplyEntriesOptions extends ApplyOptions {
+  /** How many write at once, each taking the next batch; 1 unless told. */
+  writers?: number;
+}
 
 /**
  * Applies stream entries with our writer, as the indexer does, in batches of random sizes.
@@ -11,17 +23,31 @@ export async function applyEntries(
   pool: Pool,
   entries: readonly StreamEvent[][],
   random: Random,
-  options: ApplyOptions = {},
+  { writers = 1, ...options }: ApplyEntriesOptions = {},
 ): Promise<{ direct: number }> {
+  let next = 0;
   let direct = 0;
-  for (let i = 0; i < entries.length; ) {
-    const size = 1 + random.below(random.chance(0.2) ? 200 : 20);
-    const batch = entries.slice(i, i + size);
-    const result = await applyEvents(pool, batch, { backfillNotifications: true, ...options });
-    direct += result.direct;
-    i += size;
-  }
+  const write = async () => {
+    while (next < entries.length) {
+      const size = 1 + random.below(random.chance(0.2) ? 200 : 20);
+      const batch = entries.slice(next, next + size);
+      next += size;
+      direct += await applyBatch(pool, batch, { backfillNotifications: true, ...options });
+    }
+  };
+  await Promise.all(Array.from({ length: writers }, write));
   return { direct };
+}
+
+/** What PostgreSQL ended to untangle locks is tried again, as the indexer does. */
+async function applyBatch(pool: Pool, batch: StreamEvent[][], options: ApplyOptions): Promise<number> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return (await applyEvents(pool, batch, options)).direct;
+    } catch (err) {
+      if (!isTransient(err) || attempt === 10) throw err;
+    }
+  }
 }
 
 /** Raises each snapshot's repo to its rev, as the backfiller does before it sends a part. @returns the fetches' names */
@@ -36,5 +62,5 @@ export async function beginFetches(pool: Pool, snapshots: readonly Snapshot[]): 
 }
 
 export function openPool(url: string): Pool {
-  return databasePool({ url, max: 4, applicationName: 'differential' });
+  return databasePool({ url, max: 6, applicationName: 'differential' });
 }

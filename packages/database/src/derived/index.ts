@@ -88,6 +88,6 @@ async function follow(
   const judged = await new Judging(client, counts, again !== null).run(targets, again ?? []);
   await writeOpThreads(client, targets, judged);
   const told = await writePostNotifications(client, targets, judged, written);
-  const recounted = await correctQuoteCounts(client, counts, judged, written, again ?? []);
+  const recounted = await correctQuoteCounts(client, counts, judged, [...targets.posts.keys()], again ?? []);
   return [...new Set([...judged.changed, ...told, ...recounted])];
 }

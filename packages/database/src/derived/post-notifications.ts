@@ -28,15 +28,15 @@ export async function writePostNotifications(
     ...threads.before(uri),
   ]);
   await hushMuted(client, versions);
-  const named = [...targets.posts.keys()].filter((uri) => judged.posts.has(uri));
+  const named = [...targets.posts.keys()];
   const told = named.filter((uri) => targets.news.has(uri));
   const below = await descendantsSince(client, targets.posts, tellBelow - 1);
-  const posts = await postsOf(client, judged, [...told, ...judged.stirred, ...below]);
-  if (posts.length === 0) return [];
+  // Of those that are gone by now nothing is to be told, also not what another transaction has just told.
+  const uris = [...new Set([...told, ...judged.stirred, ...below])];
+  const posts = await postsOf(client, judged, uris);
   const records = await mentionsIn(client, posts, written);
   const wanted = await new Telling(client, judged.threads, records).all(posts);
   const silent = new Set(named.filter((uri) => !targets.news.has(uri)));
-  const uris = posts.map((post) => post.uri);
   const mayTell = (uri: string) => !silent.has(uri);
   return reconcileNotifications(client, uris, wanted, mayTell, (some) => wantedNow(client, some));
 }
@@ -49,12 +49,9 @@ async function wantedNow(client: Client, uris: readonly string[]): Promise<Notif
 }
 
 async function postsOf(client: Client, judged: Judged, uris: readonly string[]): Promise<PresentPost[]> {
-  const wanted = [...new Set(uris)];
-  const others = await loadPosts(
-    client,
-    wanted.filter((uri) => !judged.posts.has(uri)),
-  );
-  return wanted.flatMap((uri) => judged.posts.get(uri) ?? others.get(uri) ?? []);
+  const unread = uris.filter((uri) => !judged.posts.has(uri));
+  const others = await loadPosts(client, unread);
+  return uris.flatMap((uri) => judged.posts.get(uri) ?? others.get(uri) ?? []);
 }
 
 /** The DIDs that each of these posts mentions. */

@@ -6,7 +6,6 @@
  */
 import type { Counts } from '../counts.ts';
 import type { Client } from '../pool.ts';
-import type { Version } from '../prepare.ts';
 import type { Judged } from './judging.ts';
 import { collectionOf, postNsid } from './uris.ts';
 
@@ -37,7 +36,7 @@ const recount = {
 /**
  * Corrects the changes of counts of posts that are quoted in several versions.
  *
- * @param written the versions that came with this batch; none when it is looked at again
+ * @param named posts that the batch names: quotes of another version may have come before them
  * @param again posts whose counts may have been corrected by what was about to change
  * @returns the posts whose counts were corrected
  */
@@ -45,7 +44,7 @@ export async function correctQuoteCounts(
   client: Client,
   counts: Counts,
   judged: Judged,
-  written: readonly Version[],
+  named: readonly string[],
   again: readonly string[],
 ): Promise<string[]> {
   const quotes = [...judged.posts.values()].filter(
@@ -55,10 +54,9 @@ export async function correctQuoteCounts(
   const touched = deltas.map(([uri]) => uri);
   // A new quote tells by itself whether it is of another version; one that is gone does not.
   const lost = deltas.filter(([, by]) => by < 0).map(([uri]) => uri);
-  const arrived = written.filter((v) => v.nsid === postNsid).map((v) => v.uri);
-  const subjects = new Set([...touched, ...arrived, ...again, ...quotes.map((post) => post.embeds!)]);
+  const subjects = new Set([...touched, ...named, ...again, ...quotes.map((post) => post.embeds!)]);
   if (subjects.size === 0) return [];
-  const values = [[...subjects], quotes.map((post) => post.uri), [...arrived, ...again, ...lost]];
+  const values = [[...subjects], quotes.map((post) => post.uri), [...named, ...again, ...lost]];
   const odd = await client.query<{ uri: string }>({ ...several, values });
   if (odd.rows.length === 0) return [];
   const { rows } = await client.query<{ uri: string; held: number | null; wanted: number }>({
