@@ -171,9 +171,17 @@ it('notes what a host says of an account, and takes it back when it serves the r
   expect((await repoOf(did)).state).toBe('complete');
 });
 
-it('knows accounts that the PLC directory does not know, or no more', async () => {
-  const did = 'did:plc:zzzzzzzzzzzzzzzzzzzzzzzz';
-  await fetchAll({ did }, { did: 'did:example:nobody' });
-  expect(await repoOf(did)).toMatchObject({ state: 'unavailable', reason: 'identity-not-found' });
-  expect(await repoOf('did:example:nobody')).toMatchObject({ reason: 'identity-bad-did' });
+it('keeps nothing of a DID without a repo, and notes why of one that is known', async () => {
+  const unknown = { did: 'did:plc:zzzzzzzzzzzzzzzzzzzzzzzz' };
+  await fetchAll(unknown, { did: 'did:example:nobody' });
+  expect(await harness.count('backfiller_repos_total', { outcome: 'not-found' })).toBe(1);
+  expect(await harness.count('backfiller_repos_total', { outcome: 'bad-did' })).toBe(1);
+  expect(await repoOf(unknown.did)).toBeUndefined();
+  expect(await repoOf('did:example:nobody')).toBeUndefined();
+  expect(await harness.dead()).toEqual({});
+
+  // Of a repo that is known it is noted.
+  await pool.query('INSERT INTO headwater.repo (did) VALUES ($1)', [unknown.did]);
+  await fetchAll(unknown);
+  expect(await repoOf(unknown.did)).toMatchObject({ state: 'unavailable', reason: 'identity-not-found' });
 });
