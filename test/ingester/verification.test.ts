@@ -195,13 +195,18 @@ describe('a commit whose document is not at hand', () => {
     const key = documents.get(slow.did)!;
     documents.set(slow.did, 'away');
     const text = 'x'.repeat(500_000);
-    for (let seq = 1; seq <= 100; seq++) relay.frames.push(await slow.commit(seq, [postOp(seq, text)]));
+    for (let seq = 1; seq <= 160; seq++) relay.frames.push(await slow.commit(seq, [postOp(seq, text)]));
     const { metric } = start();
-    await eventually(() => metric('waiting_statements')).toBeGreaterThan(50);
-    await new Promise((resolve) => setTimeout(resolve, 200));
-    expect(await metric('waiting_statements')).toBeLessThan(80);
+    let last = -1;
+    const isStill = async () => {
+      const [before, now] = [last, await metric('waiting_statements')];
+      last = now;
+      return now > 50 && now === before;
+    };
+    await expect.poll(isStill, { timeout: 25_000, interval: 300 }).toBe(true);
+    expect(last).toBeLessThan(120);
     documents.set(slow.did, key);
-    await eventually(cursor).toBe('100');
-    expect(await seqs()).toEqual(Array.from({ length: 100 }, (_, i) => i + 1));
+    await eventually(cursor).toBe('160');
+    expect(await seqs()).toEqual(Array.from({ length: 160 }, (_, i) => i + 1));
   });
 });

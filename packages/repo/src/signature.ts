@@ -16,7 +16,7 @@ const P256_HALF_ORDER = Buffer.from(
   '7fffffff800000007fffffffffffffffde737d56d38bcf4279dce5617e3192a8',
   'hex',
 );
-const CACHED_KEYS = 1000;
+const CACHED_KEYS = 10_000;
 const keys = new Map<string, SigningKey>();
 
 /**

@@ -1,5 +1,6 @@
 import type { Logger } from '@headwater/ops';
 import { keysOf, type Redis, type Step } from '@headwater/streams';
+import type { Item } from './gate.ts';
 
 /** Letters above which frames are only counted: a host that sends rubbish must not fill Redis. */
 const mostLetters = 10_000;
@@ -70,4 +71,11 @@ export class DeadFrames {
     };
     return Object.entries(letter).flatMap(([name, value]) => [name, String(value)]);
   }
+}
+
+/** The frames among these items that are to be kept. */
+export function deadOf(items: readonly Item[]): DeadFrame[] {
+  return items.flatMap(({ outcome: { dead, drops, seq }, frame }) =>
+    dead && frame ? [{ frame, seq, reason: drops?.[0] ?? 'unknown', error: dead }] : [],
+  );
 }

@@ -13,8 +13,10 @@ export interface Outcome {
   entry?: Fields;
   /** Whose event it is: those of one repo stay in order. */
   did?: string;
-  /** A signed statement, to be verified before the entry is believed. */
+  /** A signed statement, to be verified before the entry is believed; gone when it has been looked at. */
   statement?: Statement;
+  /** Of a statement: what names it. */
+  at?: { rev: string; commit: string };
   /** The first copy of it that has come. */
   claim?: Claim;
   /** Another copy of it is on its way already: nothing to do but to wait for that one. */

@@ -90,7 +90,7 @@ function translateStatement(frame: CommitFrame | SyncFrame, options: TranslateOp
   }
 }
 
-type Statement = Pick<Outcome, 'entry' | 'drops' | 'dead' | 'repair' | 'statement'>;
+type Statement = Pick<Outcome, 'entry' | 'drops' | 'dead' | 'repair' | 'statement' | 'at'>;
 
 /** @throws RepoError */
 function readStatement(frame: CommitFrame | SyncFrame, time: string, options: TranslateOptions): Statement {
@@ -107,6 +107,7 @@ function readCommitFrame(frame: CommitFrame, time: string, { filter }: Translate
   if (texts.length === 0) texts.push(JSON.stringify({ type: 'repo', ...envelope, ...links }));
   return {
     statement: { state: commit, commit },
+    at: { rev, commit: commit.commit },
     entry: fieldsOf(texts),
     ...(bad[0] && { drops: bad.map(({ reason }) => reason), dead: bad[0] }),
   };
@@ -161,6 +162,7 @@ function readSyncFrame(frame: SyncFrame, time: string, { host }: TranslateOption
   const { commit, data } = state;
   return {
     statement: { state },
+    at: { rev, commit },
     entry: encodeEvent({ type: 'repo', seq, time, did, commit, rev, sync: true, data }),
     repair: repairOf(did, host, rev, 'desync'),
   };

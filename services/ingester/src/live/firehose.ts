@@ -80,10 +80,9 @@ export async function followInto(
 /** What is refused loses its entry; its repo is looked at instead. */
 function refusalOf({ host, doubles }: FirehoseOptions): GateOptions['refused'] {
   return ({ outcome }, { refused }) => {
-    const { type, seq, time, statement, claim } = outcome;
+    const { type, seq, time, did, at, claim } = outcome;
     if (claim) doubles?.refused(claim);
-    const { did, rev, commit } = statement!.state;
-    const at = { seq: seq!, time: time!, did, rev, commit };
-    return { type, seq, time, did, ...notBelieved(at, refused, { host }) };
+    const place = { seq: seq!, time: time!, did: did!, ...at! };
+    return { type, seq, time, did: did!, ...notBelieved(place, refused, { host }) };
   };
 }

@@ -1,5 +1,5 @@
 import type { IngesterMetrics } from '../metrics.ts';
-import type { Verdict, Verifier } from '../verify/verifier.ts';
+import type { Judgement, Verdict, Verifier } from '../verify/verifier.ts';
 import type { Outcome } from './feed.ts';
 import type { Ticket } from './ledger.ts';
 
@@ -7,7 +7,22 @@ import type { Ticket } from './ledger.ts';
 export interface Item {
   outcome: Outcome;
   ticket: Ticket;
-  frame: Uint8Array;
+  /** The bytes, as long as they may have to be kept as a dead letter. */
+  frame?: Uint8Array;
+}
+
+/** What an item costs while it is in hand: its entry, and what goes with it. */
+export function weightOf({ outcome, frame }: Item): number {
+  let bytes = 500 + (frame?.length ?? 0);
+  for (const value of Object.values(outcome.entry ?? {})) bytes += value.length;
+  return bytes;
+}
+
+/** One that waits, with what is known of it already. */
+interface Waiting {
+  item: Item;
+  judgement: Judgement | undefined;
+  bytes: number;
 }
 
 export interface GateOptions {
@@ -27,8 +42,8 @@ interface Room {
   bytes: number;
 }
 
-/** What a waiting item costs beside its frame: its entry, its blocks' index. */
-const itemFactor = 2;
+/** Batches whose signatures are checked at once: while a thread works on one the next is read. */
+const batchesAtOnce = 3;
 
 /**
  * Where signed statements are verified before they go on.
@@ -42,12 +57,14 @@ const itemFactor = 2;
  */
 export class Gate {
   readonly #options: Required<GateOptions>;
-  readonly #waiting = new Map<string, Item[]>();
+  readonly #waiting = new Map<string, Waiting[]>();
   readonly #room: Room = { items: 0, bytes: 0 };
   #onRoom: (() => void)[] = [];
+  /** Batches that are being checked, the oldest first; they come through in this order. */
+  readonly #checking: Promise<void>[] = [];
 
   constructor(options: GateOptions) {
-    this.#options = { maxItems: 20_000, maxBytes: 64 * 2 ** 20, ...options };
+    this.#options = { maxItems: 20_000, maxBytes: 48 * 2 ** 20, ...options };
   }
 
   /** Items that wait for a document. */
@@ -56,32 +73,45 @@ export class Gate {
   }
 
   /**
-   * Takes a batch, in the order of arrival; batches one after the other.
+   * Takes a batch, in the order of arrival; batches one after the other. May resolve before it is through.
    *
    * @throws the signal's reason
    */
   async admit(items: readonly Item[], signal: AbortSignal): Promise<void> {
     await this.#untilRoom(signal);
-    const statements = items.map(({ outcome }) => outcome.statement);
-    const verdicts = await this.#options.verifier.check(statements.filter((one) => one !== undefined));
-    signal.throwIfAborted();
-    let next = 0;
-    items.forEach((item, i) => {
-      const verdict = statements[i] ? verdicts[next++] : undefined;
-      this.#place(item, verdict, signal);
-    });
+    const before = this.#checking.at(-1);
+    const verdicts = this.#options.verifier.check(items.flatMap(({ outcome }) => outcome.statement ?? []));
+    const placed = Promise.all([verdicts, before]).then(([all]) => this.#placeAll(items, all, signal));
+    // Whoever waits for it hears of it; so does the next batch.
+    placed.catch(() => {});
+    this.#checking.push(placed);
+    if (this.#checking.length >= batchesAtOnce) await this.#checking.shift();
   }
 
-  #place(item: Item, verdict: Verdict | undefined, signal: AbortSignal): void {
-    const { did, statement } = item.outcome;
+  /** Resolves when everything taken is through, or waits for a document. */
+  async flush(): Promise<void> {
+    await Promise.all(this.#checking.splice(0));
+  }
+
+  #placeAll(items: readonly Item[], judgements: Judgement[], signal: AbortSignal): void {
+    signal.throwIfAborted();
+    let next = 0;
+    for (const item of items) {
+      const judgement = item.outcome.statement ? judgements[next++]! : undefined;
+      this.#place(item, judgement, signal);
+    }
+  }
+
+  #place(item: Item, judgement: Judgement | undefined, signal: AbortSignal): void {
+    const { did } = item.outcome;
     const queue = did === undefined ? undefined : this.#waiting.get(did);
-    if (queue) this.#enter(queue, item);
-    else if (statement === undefined) this.#options.ready(item);
-    else if (verdict) this.#end(item, verdict);
+    if (queue) this.#enter(queue, item, judgement);
+    else if (judgement === undefined) this.#options.ready(slim(item));
+    else if (!('undecided' in judgement)) this.#end(item, judgement);
     else {
-      const first: Item[] = [];
+      const first: Waiting[] = [];
       this.#waiting.set(did!, first);
-      this.#enter(first, item);
+      this.#enter(first, item, judgement);
       this.#settle(did!, first, signal).catch(() => {
         // Only the signal ends it early, and then all that waits is read again by the next start.
       });
@@ -89,10 +119,13 @@ export class Gate {
   }
 
   /** Settles a repo's items in their order until none is left. */
-  async #settle(did: string, queue: Item[], signal: AbortSignal): Promise<void> {
-    for (let item = queue[0]; item; item = queue[0]) {
-      const { statement } = item.outcome;
-      const verdict = statement && (await this.#options.verifier.settle(statement, signal));
+  async #settle(did: string, queue: Waiting[], signal: AbortSignal): Promise<void> {
+    for (let first = queue[0]; first; first = queue[0]) {
+      const { item, judgement } = first;
+      const verdict =
+        judgement && 'undecided' in judgement
+          ? await this.#options.verifier.settle(judgement.undecided, signal)
+          : judgement;
       signal.throwIfAborted();
       this.#leave(queue);
       if (verdict) this.#end(item, verdict);
@@ -105,23 +138,26 @@ export class Gate {
     const { metrics, ready, refused } = this.#options;
     if ('ok' in verdict) {
       metrics.verdict(verdict.ok);
-      ready(item);
+      ready(slim(item));
     } else {
       metrics.verdict('refused');
-      ready({ ...item, outcome: refused(item, verdict) });
+      ready(slim({ ...item, outcome: refused(item, verdict) }));
     }
   }
 
-  #enter(queue: Item[], item: Item): void {
-    queue.push(item);
+  #enter(queue: Waiting[], whole: Item, judgement: Judgement | undefined): void {
+    // Where the bytes are at fault they have to be kept.
+    const item = judgement && 'refused' in judgement ? whole : slim(whole);
+    const bytes = weightOf(item);
+    queue.push({ item, judgement, bytes });
     this.#room.items++;
-    this.#room.bytes += item.frame.length * itemFactor;
+    this.#room.bytes += bytes;
   }
 
-  #leave(queue: Item[]): void {
-    const item = queue.shift()!;
+  #leave(queue: Waiting[]): void {
+    const { bytes } = queue.shift()!;
     this.#room.items--;
-    this.#room.bytes -= item.frame.length * itemFactor;
+    this.#room.bytes -= bytes;
     if (this.#isFull()) return;
     for (const go of this.#onRoom.splice(0)) go();
   }
@@ -140,4 +176,10 @@ export class Gate {
       signal.throwIfAborted();
     }
   }
+}
+
+/** The item without what is not needed any more: a frame keeps alive all that came with it through the socket. */
+function slim({ outcome, ticket, frame }: Item): Item {
+  const { statement: _, ...rest } = outcome;
+  return { outcome: rest, ticket, ...(outcome.dead && frame && { frame }) };
 }

@@ -5,10 +5,10 @@ import { type HostKeys, hostKeys } from '../keys.ts';
 import type { Feed, IngesterMetrics } from '../metrics.ts';
 import type { Repairs } from '../repairs.ts';
 import { type Break, Continuity } from './continuity.ts';
-import { DeadFrames } from './dead-frames.ts';
+import { DeadFrames, deadOf } from './dead-frames.ts';
 import type { Claim, Doubles } from './doubles.ts';
 import { FeedFaultError, type Outcome } from './feed.ts';
-import type { Gate, Item } from './gate.ts';
+import { type Gate, type Item, weightOf } from './gate.ts';
 import { Ledger } from './ledger.ts';
 import { Outbox } from './outbox.ts';
 
@@ -23,7 +23,7 @@ export interface IntakeOptions {
   /** A frame to what it comes to. Never throws for what a frame holds. */
   translate: (frame: Uint8Array) => Outcome;
   /** What items have to pass on their way to the stream; it gives them on when they may be written. */
-  gate?: (ready: (item: Item) => void) => Pick<Gate, 'admit'>;
+  gate?: (ready: (item: Item) => void) => Pick<Gate, 'admit' | 'flush'>;
   doubles?: Doubles;
   /** A DID document has changed. */
   onIdentity?: (did: string) => Promise<void>;
@@ -59,7 +59,7 @@ export class Intake {
   readonly #keys: HostKeys;
   readonly #dead: DeadFrames;
   readonly #outbox: Outbox<Item>;
-  readonly #gate: Pick<Gate, 'admit'> | undefined;
+  readonly #gate: Pick<Gate, 'admit' | 'flush'> | undefined;
   /** First copies that others may wait for. */
   readonly #claims = new Set<Claim>();
   #ledger = new Ledger();
@@ -77,7 +77,7 @@ export class Intake {
     this.#dead = new DeadFrames(redis, producer.stream, host, log);
     this.#outbox = new Outbox({
       write: (items, signal) => this.#write(items, signal),
-      size: ({ frame }) => frame.length,
+      size: weightOf,
       maxItems: batch.maxItems,
       maxBytes: batchBytes,
       paceMs: Math.min(paceMs, batch.maxWaitMs),
@@ -134,6 +134,7 @@ export class Intake {
       if (outcome.identity !== undefined) {
         // What came before it was signed by the key that was known before it.
         await this.#admit(items, signal);
+        await this.#gate?.flush();
         items = [];
       }
       await this.#look(outcome);
@@ -172,12 +173,12 @@ export class Intake {
   }
 
   /** Whether the item needs nothing but that the first copy of its event becomes durable. */
-  #isBehind({ outcome, ticket, frame }: Item): boolean {
+  #isBehind({ outcome, ticket }: Item): boolean {
     const { behind, ...own } = outcome;
     if (!behind) return false;
     behind.waiters.push({
       // Through the outbox like all others, so that the cursor follows.
-      done: () => this.#outbox.push({ outcome: own, ticket, frame }),
+      done: () => this.#outbox.push({ outcome: own, ticket }),
       lost: (err) => this.#failed?.(err),
     });
     return true;
@@ -290,10 +291,4 @@ export class Intake {
     for (const key of relistKeys) await redis.set(key, why);
     seam('ingester:missed-noted');
   }
-}
-
-function deadOf(items: readonly Item[]) {
-  return items.flatMap(({ outcome: { dead, drops, seq }, frame }) =>
-    dead ? [{ frame, seq, reason: drops?.[0] ?? 'unknown', error: dead }] : [],
-  );
 }

@@ -1,9 +1,16 @@
 import { IdentityError } from '@headwater/identity';
 import { backoff, sleep } from '@headwater/ops';
-import { RepoError } from '@headwater/repo';
-import type { SignatureChecker } from './signatures.ts';
+import { isGood, type SignatureChecker } from './signatures.ts';
 import type { SigningKeys } from './signing-keys.ts';
-import { type Refusal, type Statement, structureOf, type Verdict, type Verifier } from './verifier.ts';
+import {
+  type Judgement,
+  type Refusal,
+  type Statement,
+  structureOf,
+  type Undecided,
+  type Verdict,
+  type Verifier,
+} from './verifier.ts';
 
 export interface FullVerifierOptions {
   keys: SigningKeys;
@@ -37,28 +44,29 @@ export class FullVerifier implements Verifier {
     this.#options = options;
   }
 
-  async check(statements: readonly Statement[]): Promise<(Verdict | undefined)[]> {
+  async check(statements: readonly Statement[]): Promise<Judgement[]> {
     const { keys, signatures } = this.#options;
-    const verdicts: (Verdict | undefined)[] = statements.map(structureOf);
+    const structures = statements.map(structureOf);
     await keys.load(statements.map(({ state }) => state.did));
     const known = statements.flatMap(({ state }, i) => {
-      const key = 'ok' in verdicts[i]! ? keys.held(state.did) : undefined;
+      const key = 'ok' in structures[i]! ? keys.held(state.did) : undefined;
       return key === undefined ? [] : [{ i, key, ...state.root }];
     });
     const good = await signatures.verify(known);
-    const isGood = new Set(known.flatMap(({ i }, n) => (good[n] ? [i] : [])));
-    return verdicts.map((verdict, i) => ('refused' in verdict! || isGood.has(i) ? verdict : undefined));
+    const isSigned = new Set(known.flatMap(({ i }, n) => (good[n] ? [i] : [])));
+    return structures.map((structure, i) => {
+      if ('refused' in structure || isSigned.has(i)) return structure;
+      return { undecided: undecidedOf(statements[i]!, structure.ok) };
+    });
   }
 
-  async settle(statement: Statement, signal: AbortSignal): Promise<Verdict> {
-    const verdict = structureOf(statement);
-    if ('refused' in verdict) return verdict;
-    const until = Date.now() + this.#options.waitMs;
+  async settle(undecided: Undecided, signal: AbortSignal): Promise<Verdict> {
+    const until = undecided.since + this.#options.waitMs;
     for (let failures = 1; ; failures++) {
       try {
-        const signed = await this.#unlessAway(this.#isSigned(statement), until, signal);
+        const signed = await this.#unlessAway(this.#isSigned(undecided), until, signal);
         if (signed === 'away') return { refused: { reason: 'no-directory' } };
-        return signed ? verdict : { refused: { reason: 'bad-signature' } };
+        return signed ? { ok: undecided.structure } : { refused: { reason: 'bad-signature' } };
       } catch (err) {
         if (!(err instanceof IdentityError)) throw err;
         if (err.reason !== 'unavailable') return { refused: withoutIdentity(err) };
@@ -104,30 +112,26 @@ export class FullVerifier implements Verifier {
   }
 
   /** With the key at hand, then with the one of the document, then with the one of the document as it is now. */
-  async #isSigned({ state }: Statement): Promise<boolean> {
+  async #isSigned({ did, signed }: Undecided): Promise<boolean> {
     const { keys } = this.#options;
-    const { did } = state;
     const held = keys.held(did);
-    if (held !== undefined && isSignedWith(state, held)) return true;
+    if (held !== undefined && isGood({ key: held, ...signed })) return true;
     const known = held ?? (await this.#asked(did, () => keys.resolve(did)));
-    if (known !== held && isSignedWith(state, known)) return true;
+    if (known !== held && isGood({ key: known, ...signed })) return true;
     const fresh = await this.#asked(did, () => keys.refresh(did));
-    return fresh !== undefined && fresh !== known && isSignedWith(state, fresh);
+    return fresh !== undefined && fresh !== known && isGood({ key: fresh, ...signed });
   }
+}
+
+/** With copies of the bytes: the originals are part of a frame, and of whatever came with it through the socket. */
+function undecidedOf({ state }: Statement, structure: Undecided['structure']): Undecided {
+  const { unsigned, sig } = state.root;
+  const signed = { unsigned: Uint8Array.from(unsigned), sig: Uint8Array.from(sig) };
+  return { did: state.did, structure, signed, since: Date.now() };
 }
 
 function isUnavailable(err: unknown): boolean {
   return err instanceof IdentityError && err.reason === 'unavailable';
-}
-
-function isSignedWith(state: Statement['state'], key: string): boolean {
-  try {
-    return state.verify(key);
-  } catch (err) {
-    // A key that can't be used has signed nothing.
-    if (err instanceof RepoError) return false;
-    throw err;
-  }
 }
 
 function withoutIdentity({ reason }: IdentityError): Refusal {

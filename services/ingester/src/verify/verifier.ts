@@ -25,14 +25,29 @@ export type RefusalReason = RepoError['reason'] | 'no-identity' | 'no-key' | 'no
 export type Verdict = { ok: 'verified' | 'legacy' | 'unchecked' } | { refused: Refusal };
 
 /**
+ * Sound as far as its structure goes; whose signature it is takes a DID
+ * document to tell, which is not at hand. Holds no more than that needs: it may
+ * have to wait.
+ */
+export interface Undecided {
+  did: string;
+  structure: 'verified' | 'legacy';
+  signed: { unsigned: Uint8Array; sig: Uint8Array };
+  /** Since when it waits, in ms. */
+  since: number;
+}
+
+export type Judgement = Verdict | { undecided: Undecided };
+
+/**
  * Checks statements. A verifier keeps no state of repos: `since` and
  * `prevData` go on to the indexer, which knows what they should be.
  */
 export interface Verifier {
-  /** Verdicts of a batch, in order; undefined where it takes the DID document to tell, which is not at hand. */
-  check(statements: readonly Statement[]): Promise<(Verdict | undefined)[]>;
+  /** What it makes of a batch, in order. */
+  check(statements: readonly Statement[]): Promise<Judgement[]>;
   /** Waits for the document. Rejects only when the signal aborts. */
-  settle(statement: Statement, signal: AbortSignal): Promise<Verdict>;
+  settle(undecided: Undecided, signal: AbortSignal): Promise<Verdict>;
   /** A DID document has changed. */
   drop(did: string): Promise<void>;
 }
@@ -51,7 +66,9 @@ export const structural: Verifier = withoutKeys((statement) => {
  * only if it knows nothing of `prevData`: one that states it, and leaves out the
  * `prev` without which nothing can be undone, is not believed.
  */
-export function structureOf({ commit }: Statement): Verdict {
+export function structureOf({
+  commit,
+}: Statement): { ok: 'verified' | 'legacy' } | Extract<Verdict, { refused: object }> {
   try {
     if (commit === undefined) return { ok: 'verified' };
     if (commit.prevData !== null && commit.ops.some(({ prev }) => prev === undefined)) {
@@ -67,7 +84,7 @@ export function structureOf({ commit }: Statement): Verdict {
 function withoutKeys(judge: (statement: Statement) => Verdict): Verifier {
   return {
     check: async (statements) => statements.map(judge),
-    settle: async (statement) => judge(statement),
+    settle: async () => ({ ok: 'unchecked' }),
     drop: async () => {},
   };
 }
