@@ -169,7 +169,12 @@ export class Intake {
     const isLate = await isListed?.();
     await producer.append([], { guard, cursor: { host, value: String(Math.max(0, seq - 1)) } });
     seam('ingester:stream-begun');
-    if (isLate) await this.#missed('repos were listed before the stream was followed');
+    if (!isLate) return;
+    this.#options.log.info(
+      { feed: this.#options.feed, host },
+      'listed again: the first look was over before the first event',
+    );
+    await this.#relist('repos were listed before the stream was followed');
   }
 
   /** Whether the item needs nothing but that the first copy of its event becomes durable. */
@@ -285,9 +290,14 @@ export class Intake {
 
   /** Events were missed that no cursor brings back: the host's repos are listed again and compared. */
   async #missed(why: string): Promise<void> {
-    const { redis, feed, host, log, relistKeys = [] } = this.#options;
+    const { feed, host, log } = this.#options;
     if (Date.now() - this.#missedAt > missedLogMs) log.error({ feed, host }, why);
     this.#missedAt = Date.now();
+    await this.#relist(why);
+  }
+
+  async #relist(why: string): Promise<void> {
+    const { redis, relistKeys = [] } = this.#options;
     for (const key of relistKeys) await redis.set(key, why);
     seam('ingester:missed-noted');
   }
