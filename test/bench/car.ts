@@ -137,7 +137,7 @@ export async function bench({ file, records = 20_000, rounds = 7, json }: BenchO
         }),
     }),
   );
-  const standings = await inTurns({ contestants, rounds, warmUp: 1 });
+  const standings = await inTurns({ contestants, rounds, warmUp: 4 });
   report.standings(standings, 'records');
   const over = (name: string) => round(standings[OURS]!.rate / standings[name]!.rate);
   report.result({

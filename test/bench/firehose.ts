@@ -113,7 +113,7 @@ export async function bench({ records = 3_000, rounds = 20, json }: BenchOptions
         }),
     }),
   );
-  const standings = await inTurns({ contestants, rounds, warmUp: 5 });
+  const standings = await inTurns({ contestants, rounds, warmUp: 4 });
   report.standings(standings, 'commits');
   report.result({ firehose_vs_atproto_sync: round(standings[OURS]!.rate / standings[SYNC]!.rate) });
 }
