@@ -5,9 +5,12 @@ import { until } from './wait.ts';
 
 export type ServiceName = 'ingester' | 'repo-backfiller' | 'indexer';
 
+/** Those, and what only looks at them: `headwater serve`. */
+export type Program = ServiceName | 'console';
+
 /** A service as operators run it: a process, its settings in the environment. */
 export interface RunningService extends AsyncDisposable {
-  readonly name: ServiceName;
+  readonly name: Program;
   readonly child: Child;
   /** Value of a metric, summed over its labels; `labels` narrows it, as `{ reason: 'truncated' }`. */
   metric(name: string, labels?: Record<string, string>): Promise<number>;
@@ -41,14 +44,14 @@ const SETTINGS = {
 };
 
 /** Starts a service and waits until it says that it is ready. */
-export async function startService(name: ServiceName, place: Place): Promise<RunningService> {
+export async function startService(name: Program, place: Place): Promise<RunningService> {
   const service = await spawnService(name, place);
   await service.ready();
   return service;
 }
 
 /** Starts a service and leaves it to itself. */
-export async function spawnService(name: ServiceName, place: Place): Promise<RunningService> {
+export async function spawnService(name: Program, place: Place): Promise<RunningService> {
   const port = await freePort();
   const { PATH, TMPDIR } = process.env;
   const env = {
@@ -59,16 +62,17 @@ export async function spawnService(name: ServiceName, place: Place): Promise<Run
     METRICS_PORT: `${port}`,
   };
   const main = fileURLToPath(new URL(`../../services/${name}/src/main.ts`, import.meta.url));
-  const child = spawnChild(process.execPath, [...(place.nodeArgs ?? []), main], { env });
+  const args = [...(place.nodeArgs ?? []), main, ...(name === 'console' ? ['serve'] : [])];
+  const child = spawnChild(process.execPath, args, { env });
   return new Running(name, child, `http://127.0.0.1:${port}`);
 }
 
 class Running implements RunningService {
-  readonly name: ServiceName;
+  readonly name: Program;
   readonly child: Child;
   private readonly url: string;
 
-  constructor(name: ServiceName, child: Child, url: string) {
+  constructor(name: Program, child: Child, url: string) {
     this.name = name;
     this.child = child;
     this.url = url;

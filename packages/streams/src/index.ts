@@ -29,6 +29,7 @@ export { type Ending, noMetrics, type Pressure, type StreamMetrics } from './met
 export type { Burial, ConsumeOptions, Verdict } from './options.ts';
 export { type AppendOptions, Producer, type ProducerOptions, type Step } from './producer.ts';
 export { lagMetrics, streamMetrics } from './prometheus.ts';
+export { type RedisHealth, redisHealth } from './redis-health.ts';
 export { parseRedisUrl } from './redis-url.ts';
 export { Script } from './script.ts';
 export type { Fields, Log } from './types.ts';

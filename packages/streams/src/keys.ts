@@ -14,6 +14,8 @@ export interface StreamKeys {
   attempts: string;
   /** How far a host was read. */
   cursor(host: string): string;
+  /** A further key of the stream about one host: `firehose_live:time:HOST`. */
+  beside(name: string, host: string): string;
   /** The last batch of a producer, so that a batch sent twice is written once. */
   producer(id: string): string;
 }
@@ -38,6 +40,7 @@ export function keysOf(redis: Redis, stream: string): StreamKeys {
     later: `${self}:later`,
     attempts: `${self}:attempts`,
     cursor: (host) => `${tag}:cursor:${host}`,
+    beside: (name, host) => `${tag}:${name}:${host}`,
     producer: (id) => `${self}:producer:${id}`,
   };
 }

@@ -21,7 +21,7 @@ const answerMs = 2000;
  * not answer, since old values would look like good ones.
  */
 export function redisMetrics(metrics: Metrics, redis: Redis): void {
-  const look = shared(() => within(worstOf(redis), answerMs));
+  const look = shared(() => within(redisHealth(redis), answerMs));
   const gauge = (name: string, help: string, value: (health: RedisHealth) => number) =>
     metrics.gauge(name, help, [], {
       async collect() {
@@ -50,7 +50,8 @@ export function parseInfo(info: string): RedisHealth {
   };
 }
 
-async function worstOf(redis: Redis): Promise<RedisHealth> {
+/** Of a cluster the master with the largest share of its memory in use. */
+export async function redisHealth(redis: Redis): Promise<RedisHealth> {
   const client: unknown = redis;
   const nodes: Client[] = client instanceof Cluster ? client.nodes('master') : [redis];
   const all = await Promise.all(nodes.map(async (node) => parseInfo(await node.info())));

@@ -14,6 +14,7 @@ import { addCursor } from './commands/cursor.ts';
 import { addDead } from './commands/dead.ts';
 import { addMigrate } from './commands/migrate.ts';
 import { addRepo } from './commands/repo.ts';
+import { addServe } from './commands/serve.ts';
 import { addStatus } from './commands/status.ts';
 import { addVerify } from './commands/verify.ts';
 import { CommandError } from './errors.ts';
@@ -22,7 +23,8 @@ const program = new Command('headwater')
   .description('Looks into a Headwater installation and repairs it. Settings come from the environment.')
   .configureOutput({ outputError: (text, write) => write(`headwater: ${text.replace(/^error: /, '')}`) })
   .exitOverride();
-for (const add of [addStatus, addBackfill, addVerify, addDead, addCursor, addMigrate, addRepo]) add(program);
+for (const add of [addStatus, addBackfill, addVerify, addDead, addCursor, addMigrate, addRepo, addServe])
+  add(program);
 
 try {
   await program.parseAsync();

@@ -26,18 +26,24 @@ export async function withSql<T>(
   settings: Pick<ConsoleSettings, 'databaseUrl' | 'databaseSchema'>,
   run: (sql: Sql) => Promise<T>,
 ): Promise<T> {
-  const sql = postgres(settings.databaseUrl, {
-    max: 2,
-    connect_timeout: 10,
-    onnotice: () => {},
-    connection: {
-      application_name: 'headwater command',
-      search_path: `${settings.databaseSchema},public`,
-    },
-  });
+  const sql = openSql(settings, 'headwater command', 2);
   try {
     return await run(sql);
   } finally {
     await sql.end({ timeout: 5 });
   }
+}
+
+/** PostgreSQL for as long as the caller needs it; it has to end it. */
+export function openSql(
+  { databaseUrl, databaseSchema }: Pick<ConsoleSettings, 'databaseUrl' | 'databaseSchema'>,
+  name: string,
+  max: number,
+): Sql {
+  return postgres(databaseUrl, {
+    max,
+    connect_timeout: 10,
+    onnotice: () => {},
+    connection: { application_name: name, search_path: `${databaseSchema},public` },
+  });
 }

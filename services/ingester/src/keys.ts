@@ -20,15 +20,14 @@ export interface HostKeys {
 
 /** @param host the name as in the settings (hostKey) */
 export function hostKeys(redis: Redis, stream: string, host: string): HostKeys {
-  const keys = keysOf(redis, stream);
-  const base = keys.dead.slice(0, -':dead'.length);
+  const { cursor, beside } = keysOf(redis, stream);
   return {
-    cursor: keys.cursor(host),
-    time: `${base}:time:${host}`,
-    lease: `${base}:lease:${host}`,
-    resume: `${base}:resume:${host}`,
-    relist: `${base}:relist:${host}`,
-    hosts: `${base}:hosts:${host}`,
-    skipped: `${base}:skipped:${host}`,
+    cursor: cursor(host),
+    time: beside('time', host),
+    lease: beside('lease', host),
+    resume: beside('resume', host),
+    relist: beside('relist', host),
+    hosts: beside('hosts', host),
+    skipped: beside('skipped', host),
   };
 }

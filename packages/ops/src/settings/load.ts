@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { backfiller } from './backfiller.ts';
 import { common, database, selection } from './common.ts';
+import { statusPage } from './console.ts';
 import { type Service, type Setting, SettingsError } from './declare.ts';
 import { identity } from './identity.ts';
 import { indexer } from './indexer.ts';
@@ -11,7 +12,7 @@ export const declarations = {
   ingester: { ...common, ...selection, ...identity, ...ingester },
   'repo-backfiller': { ...common, ...database, ...selection, ...identity, ...backfiller },
   indexer: { ...common, ...database, ...selection, ...identity, ...indexer },
-  console: { ...common, ...database, ...selection, ...identity },
+  console: { ...common, ...database, ...selection, ...identity, ...statusPage },
 } as const;
 
 type Value<S> =

@@ -15,7 +15,7 @@ interface Options {
   json?: boolean;
 }
 
-interface Verdict {
+export interface Verdict {
   did: string;
   rev?: string;
   equal?: number;
@@ -55,14 +55,15 @@ async function verify({ did: dids, json }: Options): Promise<void> {
   }
 }
 
-interface Parts {
+export interface Parts {
   client: XrpcClient;
   identities: IdentityResolver;
   sql: Sql;
   settings: ConsoleSettings;
 }
 
-async function verdictOf(did: string, { client, identities, sql, settings }: Parts): Promise<Verdict> {
+/** Compares one account's repo on its PDS with our rows. */
+export async function verdictOf(did: string, { client, identities, sql, settings }: Parts): Promise<Verdict> {
   try {
     const { pds, signingKey } = await identities.resolveRepo(did);
     const { body } = await getRepoStream(client, pds, did, { trusted: settings.allowPrivateAddresses });

@@ -1,0 +1,112 @@
+import { hostKey } from '@headwater/xrpc';
+import { cached } from './cached.ts';
+import { type DeadClass, deadClasses } from './dead-classes.ts';
+import { History, type Sample } from './history.ts';
+import { type HostView, parkedHosts } from './hosts.ts';
+import { type LiveSource, liveSources } from './live.ts';
+import { type Estimate, estimate, type Phase, phaseOf } from './phase.ts';
+import { type Listing, listings, type RepoCounts, repoCounts } from './repos.ts';
+import type { Site } from './site.ts';
+import {
+  type DiskView,
+  disks,
+  type PostgresView,
+  postgresView,
+  type RedisView,
+  redisView,
+} from './storage.ts';
+import { type StreamView, streamViews } from './streams.ts';
+
+/** Everything that the page shows, at one moment. What could not be looked at is null, never zero. */
+export interface Overview {
+  at: string;
+  phase: Phase;
+  live: LiveSource[] | null;
+  streams: StreamView[] | null;
+  repos: (RepoCounts & { estimate: Estimate }) | null;
+  listings: Listing[] | null;
+  hosts: { parked: number; shown: HostView[] } | null;
+  dead: DeadClass[] | null;
+  postgres: PostgresView | null;
+  redis: RedisView | null;
+  disks: DiskView[];
+  history: Sample[];
+  /** What could not be looked at, and why. */
+  problems: string[];
+}
+
+/** Longest look at one part; a part that takes longer is shown as unknown. */
+const partMs = 5_000;
+/** How long one look serves all who ask. */
+const freshMs = 1_000;
+
+/** Looks at everything; parts that cost much are looked at less often. */
+export class Watch {
+  readonly #site: Site;
+  readonly #history: History;
+  readonly #repos;
+  readonly #dead;
+  readonly #postgres;
+  readonly look: () => Promise<Overview>;
+
+  constructor(site: Site) {
+    this.#site = site;
+    this.#history = new History(site.redis);
+    this.#repos = cached(() => repoCounts(site.sql), 2_000);
+    this.#dead = cached(() => deadClasses(site.redis), 3_000);
+    this.#postgres = cached(() => postgresView(site.sql), 5_000);
+    const shared = cached(() => this.#look(), freshMs);
+    this.look = shared;
+  }
+
+  /** Keeps a figure of each plot, a few times a minute. */
+  async sample(): Promise<void> {
+    await this.#history.add(await this.look());
+  }
+
+  async #look(): Promise<Overview> {
+    const { redis, settings } = this.#site;
+    const problems: string[] = [];
+    const part = <T>(name: string, look: Promise<T>) => within(name, look, problems);
+    const relays = settings.relayHosts.map(hostKey);
+    const [live, streams, counts, lists, hosts, dead, postgres, memory, room, history] = await Promise.all([
+      part('live sources', liveSources(redis, settings)),
+      part('streams', streamViews(redis, settings)),
+      part('repos', this.#repos()),
+      part('listings', listings(redis, relays)),
+      part('hosts', parkedHosts(redis)),
+      part('dead letters', this.#dead()),
+      part('PostgreSQL', this.#postgres()),
+      part('Redis', redisView(redis)),
+      disks(settings.diskPaths),
+      part('history', this.#history.read()),
+    ]);
+    const samples = history ?? [];
+    const repos = counts && { ...counts, estimate: estimate(counts, streams, lists, samples) };
+    const figures = { live, streams, repos, listings: lists, dead, postgres, redis: memory };
+    return {
+      at: new Date().toISOString(),
+      phase: phaseOf(figures),
+      ...figures,
+      hosts,
+      disks: room,
+      history: samples,
+      problems,
+    };
+  }
+}
+
+async function within<T>(name: string, look: Promise<T>, problems: string[]): Promise<T | null> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${partMs / 1000} s`)), partMs);
+  });
+  try {
+    return await Promise.race([look, late]);
+  } catch (error) {
+    problems.push(`${name}: ${(error as Error).message || (error as NodeJS.ErrnoException).code}`);
+    return null;
+  } finally {
+    clearTimeout(timer);
+  }
+}
