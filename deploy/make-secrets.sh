@@ -14,5 +14,7 @@ made() { [ -e "secrets/$1" ] || { printf '%s\n' "$2" > "secrets/$1"; echo "made 
 made postgres_password "$(password)"
 made redis_auth "requirepass $(password)"
 made grafana_password "$(password)"
+made console_viewer_token "$(password)"
+made console_operator_token "$(password)"
 made database_url "postgres://headwater:$(cat secrets/postgres_password)@postgres:5432/headwater"
 made redis_url "redis://:$(sed -n 's/^requirepass //p' secrets/redis_auth)@redis:6379"

@@ -1,5 +1,6 @@
 // Brings a bare Debian or Ubuntu with Node >= 20 and npm to where the workspace
-// runs: packages (pnpm through npx), Node 24 (one of the packages), redis-server.
+// runs: packages (pnpm through npx), Node 24 (one of the packages), redis-server;
+// for the tests also Chromium.
 // Plain JavaScript without dependencies: it is what runs before there are any.
 // Does nothing, also offline, when all is there. Usable alone: node scripts/setup.mjs
 import { spawn, spawnSync } from 'node:child_process';
@@ -11,6 +12,8 @@ import { fileURLToPath } from 'node:url';
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const PNPM = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).packageManager;
 const REDIS = ['redis-server', 'valkey-server'];
+/** As test/support/browser.ts looks for it. */
+const BROWSERS = ['chromium', 'chromium-browser', 'google-chrome'];
 
 /** What the user has to do; printed without a stack. */
 export class SetUpError extends Error {
@@ -18,7 +21,7 @@ export class SetUpError extends Error {
 }
 
 /**
- * @param {{ redis: boolean }} needs whether a Redis server program is needed
+ * @param {{ redis: boolean, browser?: boolean }} needs whether a Redis server program and a browser are needed
  * @returns {Promise<{ node: string, env: Record<string, string> }>} Node 24, and the
  *   environment for everything that runs under it (PATH with Node 24 and the tools)
  */
@@ -27,7 +30,7 @@ export async function setUp(needs) {
     throw new SetUpError(`Node 20 or newer is needed to begin with; this is ${process.version}.`);
   }
   const work = [installPackages()];
-  if (needs.redis) work.push(installRedis());
+  work.push(installPrograms(needs));
   const results = await Promise.allSettled(work);
   for (const result of results) if (result.status === 'rejected') throw result.reason;
   const node = findNode();
@@ -71,34 +74,45 @@ function fingerprint() {
   return `${process.platform}-${process.arch} ${hash.digest('hex')}\n`;
 }
 
-async function installRedis() {
-  if (REDIS.some(isUsable)) return;
-  const command = 'apt-get update && apt-get install -y --no-install-recommends redis-server';
+/** One after the other: apt-get has one lock. */
+async function installPrograms({ redis, browser }) {
+  if (redis && !REDIS.some(isUsable)) {
+    const tried = await aptInstall('redis-server');
+    if (!REDIS.some(isUsable)) throw new SetUpError(redisHelp(tried, aptCommand('redis-server')));
+  }
+  if (browser && !BROWSERS.some(onPath)) {
+    const tried = await aptInstall('chromium');
+    if (!BROWSERS.some(onPath)) throw new SetUpError(browserHelp(tried, aptCommand('chromium')));
+  }
+}
+
+function aptCommand(name) {
+  return `apt-get update && apt-get install -y --no-install-recommends ${name}`;
+}
+
+/** @returns {Promise<boolean>} whether it could be tried */
+async function aptInstall(name) {
   const asRoot = process.getuid?.() === 0 ? [] : ['sudo', '-n'];
   const may =
     onPath('apt-get') &&
     (asRoot.length === 0 || (onPath('sudo') && spawnSync('sudo', ['-n', 'true']).status === 0));
-  if (may) {
-    say('installing redis-server with apt-get (once)');
-    const apt = [
-      ...asRoot,
-      'env',
-      'DEBIAN_FRONTEND=noninteractive',
-      'apt-get',
-      '-qq',
-      '-o',
-      'DPkg::Lock::Timeout=300',
-    ];
-    // A failed update (one of many sources is down) need not stop the install.
-    await run(apt[0], [...apt.slice(1), 'update'], process.env);
-    await run(
-      apt[0],
-      [...apt.slice(1), 'install', '-y', '--no-install-recommends', 'redis-server'],
-      process.env,
-    );
-  }
-  if (REDIS.some(isUsable)) return;
-  throw new SetUpError(redisHelp(may, command));
+  if (!may) return false;
+  say(`installing ${name} with apt-get (once)`);
+  const wait = ['-qq', '-o', 'DPkg::Lock::Timeout=300'];
+  const [first, ...apt] = [...asRoot, 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', ...wait];
+  // A failed update (one of many sources is down) need not stop the install.
+  await run(first, [...apt, 'update'], process.env);
+  await run(first, [...apt, 'install', '-y', '--no-install-recommends', name], process.env);
+  return true;
+}
+
+function browserHelp(tried, command) {
+  const why = tried ? 'apt-get did not bring one (see above)' : 'it can’t be installed without a password';
+  return [
+    `Chromium is missing, which the test of the status page needs, and ${why}. Type this, then try again:`,
+    `  sudo sh -c '${command}'`,
+    `Any of ${BROWSERS.join(', ')} on PATH will do.`,
+  ].join('\n');
 }
 
 function redisHelp(tried, command) {
@@ -174,7 +188,7 @@ export function say(line) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   await runOrExplain(async () => {
-    const { node } = await setUp({ redis: true });
+    const { node } = await setUp({ redis: true, browser: true });
     say(`all is there; Node 24 is ${node}`);
     return 0;
   });

@@ -10,7 +10,7 @@ const REPORTERS = ['--reporter=default', '--reporter=json', `--outputFile.json=$
 
 await runOrExplain(async () => {
   const began = Date.now();
-  const { node, env } = await setUp({ redis: true });
+  const { node, env } = await setUp({ redis: true, browser: true });
   const bin = (name) => join(root, 'node_modules/.bin', name);
   const before = [
     ['lint and format', bin('biome'), ['check', '.']],

@@ -140,7 +140,11 @@ describe('the status page', () => {
 
     await page.getByLabel('Handle or DID').fill(did);
     await page.keyboard.press('Enter');
-    await page.locator('#found code', { hasText: did }).waitFor();
+    await until(
+      async () => `the account: ${await page.locator('#account').innerText()}`,
+      async () => (await page.locator('#found code', { hasText: did }).count()) > 0,
+      20_000,
+    );
     await until('the account is shown still after a look', async () => {
       const stamp = await page.locator('#stamp').innerText();
       await until('the next look', async () => (await page.locator('#stamp').innerText()) !== stamp);

@@ -61,7 +61,7 @@ export async function accountOf(did: string, lookup: Lookup): Promise<AccountVie
       SELECT handle, "indexedAt", "upstreamStatus" FROM actor WHERE did = ${did}`,
     sql<{ n: number }[]>`
       SELECT count(*)::int AS n FROM (SELECT 1 FROM record
-        WHERE uri >= ${`at://${did}/`} AND uri < ${`at://${did}0`} LIMIT ${mostCounted + 1}) AS some`,
+        WHERE uri >= ${`at://${did}/`} AND uri < ${`at://${did}0`} LIMIT ${mostCounted + 1}) AS counted`,
   ]);
   const n = records[0]!.n;
   return {
