@@ -8,7 +8,7 @@ import { runBackfiller } from '../../services/repo-backfiller/src/index.ts';
 import { compareWithTruth } from '../disorder/compare.ts';
 import { untilQuiet } from '../disorder/quiet.ts';
 import { createNetwork, type Network, type NetworkOptions } from '../simulator/index.ts';
-import { createDatabase, startRedis, type TestDatabase, type TestRedis } from '../support/index.ts';
+import { createDatabase, startRedis, type TestDatabase } from '../support/index.ts';
 
 export type Name = Extract<Service, 'ingester' | 'repo-backfiller' | 'indexer'>;
 
@@ -28,6 +28,12 @@ const quick = {
 };
 const pause = { baseMs: 20, maxMs: 100 };
 
+/** One server or a cluster: what a world needs to know of its Redis. */
+interface RedisPlace {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
 interface Run {
   stop: AbortController;
   done: Promise<void>;
@@ -39,7 +45,7 @@ interface Run {
  */
 export class World implements AsyncDisposable {
   readonly network: Network;
-  readonly server: TestRedis;
+  readonly server: RedisPlace;
   readonly database: TestDatabase;
   readonly redis: Redis;
   readonly pool: Pool;
@@ -49,7 +55,7 @@ export class World implements AsyncDisposable {
 
   private constructor(
     network: Network,
-    server: TestRedis,
+    server: RedisPlace,
     database: TestDatabase,
     env: Record<string, string>,
   ) {
@@ -63,10 +69,14 @@ export class World implements AsyncDisposable {
     this.metrics = Object.fromEntries(names.map((name) => [name, new Metrics(name)])) as World['metrics'];
   }
 
-  static async create(options: NetworkOptions, env: Record<string, string> = {}): Promise<World> {
+  static async create(
+    options: NetworkOptions,
+    env: Record<string, string> = {},
+    start: () => Promise<RedisPlace> = startRedis,
+  ): Promise<World> {
     const [network, server, database] = await Promise.all([
       createNetwork({ hosts: 3, recordsPerRepo: 8, clock: 'wall', ...options }),
-      startRedis(),
+      start(),
       createDatabase(),
     ]);
     return new World(network, server, database, env);
@@ -127,12 +137,13 @@ export class World implements AsyncDisposable {
 
   /** Waits until every event of the relays is read and the live stream is empty. */
   async drained(): Promise<void> {
+    const live = keysOf(this.redis, 'firehose_live');
     await eventually(async () => {
       const open = this.network.fleet.relays.map(async ({ server, firehose }) => {
-        const cursor = await this.redis.get(keysOf(this.redis, 'firehose_live').cursor(server.url));
+        const cursor = await this.redis.get(live.cursor(server.url));
         return Number(cursor) - firehose.feed.newest;
       });
-      return [...(await Promise.all(open)), await this.redis.xlen('firehose_live')].every((n) => n === 0);
+      return [...(await Promise.all(open)), await this.redis.xlen(live.stream)].every((n) => n === 0);
     }).toBe(true);
   }
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { startRedis, type TestRedis } from '../../../test/support/index.ts';
+import { startRedisCluster, type TestCluster } from '../../../test/support/redis-cluster.ts';
 import { checkRedis, connect, type Redis } from './connect.ts';
 import { consume } from './consume.ts';
 import { dead } from './dead.ts';
@@ -8,53 +8,17 @@ import { lagOf } from './lag.ts';
 import { Producer } from './producer.ts';
 import { consumeNumbers, numbers, produceNumbers, range, until } from './testing.ts';
 
-const slots = [
-  [0, 5460],
-  [5461, 10922],
-  [10923, 16383],
-];
-let servers: TestRedis[];
-let nodes: Redis[];
+let cluster: TestCluster;
 let redis: Redis;
 
-/** Three masters, and a replica of each. */
 beforeAll(async () => {
-  const args = [
-    '--cluster-enabled',
-    'yes',
-    '--cluster-node-timeout',
-    '800',
-    '--cluster-replica-validity-factor',
-    '0',
-  ];
-  // The nodes' own port is 10,000 above.
-  const port = 20_000 + Math.floor(Math.random() * 20_000);
-  servers = [];
-  for (let i = 0; i < 6; i++) {
-    servers.push(await startRedis({ port: port + i, args: [...args, '--repl-diskless-sync-delay', '0'] }));
-  }
-  nodes = servers.map((server) => connect(server.url));
-  await Promise.all(slots.map(([from, to], i) => nodes[i]!.cluster('ADDSLOTSRANGE', from!, to!)));
-  await Promise.all(nodes.slice(1).map((node) => node.cluster('MEET', '127.0.0.1', servers[0]!.port)));
-  const known = async (node: Redis) => String(await node.cluster('INFO')).includes('cluster_known_nodes:6');
-  await until(async () => (await Promise.all(nodes.map(known))).every(Boolean));
-  const ids = await Promise.all(nodes.slice(0, 3).map((node) => node.cluster('MYID')));
-  await Promise.all(ids.map((id, i) => nodes[3 + i]!.cluster('REPLICATE', id)));
-  const ok = async (node: Redis) => String(await node.cluster('INFO')).includes('cluster_state:ok');
-  await until(async () => (await Promise.all(nodes.map(ok))).every(Boolean));
-  const linked = async (node: Redis) => (await node.info('replication')).includes('master_link_status:up');
-  await until(async () => (await Promise.all(nodes.slice(3).map(linked))).every(Boolean));
-  redis = connect(
-    `redis+cluster://${servers
-      .slice(0, 3)
-      .map(({ port }) => `127.0.0.1:${port}`)
-      .join(',')}`,
-  );
+  cluster = await startRedisCluster({ replicas: true });
+  redis = connect(cluster.url);
 });
 
 afterAll(async () => {
-  for (const client of [redis, ...nodes]) client.disconnect();
-  await Promise.all(servers.map((server) => server.stop()));
+  redis.disconnect();
+  await cluster.stop();
 });
 
 it('appends, consumes, parks, buries and requeues on a cluster', async () => {
@@ -107,8 +71,7 @@ it('goes on after the death of a node', async () => {
   await using consumer = consumeNumbers({ redis, stream, key: String, batchItems: 20 });
   const produce = produceNumbers(producer, redis, total);
   await until(() => consumer.written.length > total / 4);
-  const slot = Number(await nodes[0]!.cluster('KEYSLOT', stream));
-  await servers[slots.findIndex(([from, to]) => slot >= from! && slot <= to!)]!.kill();
+  await (await cluster.masterOf(stream)).kill();
   await produce;
   await until(() => new Set(consumer.written).size === total, { ms: 15_000 });
   expect([...new Set(consumer.written)].sort((a, b) => a - b)).toEqual(range(total));

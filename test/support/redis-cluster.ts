@@ -1,0 +1,79 @@
+import { connect, type Redis } from '@headwater/streams';
+import { startRedis, type TestRedis } from './redis.ts';
+import { until } from './wait.ts';
+
+export interface TestCluster extends AsyncDisposable {
+  /** As `REDIS_URL` has it: every master. */
+  readonly url: string;
+  readonly port: number;
+  /** Masters first, each with a third of the slots; then a replica of each, where there are any. */
+  readonly servers: readonly TestRedis[];
+  /** Who began as the master of a key. */
+  masterOf(key: string): Promise<TestRedis>;
+  stop(): Promise<void>;
+}
+
+const thirds = [
+  [0, 5460],
+  [5461, 10922],
+  [10923, 16383],
+] as const;
+
+const settings = [
+  ['--cluster-enabled', 'yes'],
+  ['--cluster-node-timeout', '800'],
+  ['--cluster-replica-validity-factor', '0'],
+  ['--repl-diskless-sync-delay', '0'],
+].flat();
+
+/**
+ * A Redis Cluster of the test's own on loopback: three masters, and a replica
+ * of each if wanted. Resolves when every node says that all is well.
+ */
+export async function startRedisCluster({ replicas = false } = {}): Promise<TestCluster> {
+  // The nodes' own port is 10,000 above.
+  const port = 20_000 + Math.floor(Math.random() * 20_000);
+  const servers: TestRedis[] = [];
+  for (let i = 0; i < (replicas ? 6 : 3); i++) {
+    servers.push(await startRedis({ port: port + i, args: settings }));
+  }
+  const nodes = servers.map((server) => connect(server.url));
+  try {
+    await join(nodes, servers[0]!.port);
+  } finally {
+    for (const node of nodes) node.disconnect();
+  }
+  const masters = servers.slice(0, thirds.length).map((server) => `127.0.0.1:${server.port}`);
+  const stop = async () => {
+    await Promise.all(servers.map((server) => server.stop()));
+  };
+  const masterOf = async (key: string) => {
+    const node = connect(servers[0]!.url);
+    const slot = Number(await node.cluster('KEYSLOT', key));
+    node.disconnect();
+    return servers[thirds.findIndex(([from, to]) => slot >= from && slot <= to)]!;
+  };
+  const url = `redis+cluster://${masters.join(',')}`;
+  return { url, port: servers[0]!.port, servers, masterOf, stop, [Symbol.asyncDispose]: stop };
+}
+
+async function join(nodes: readonly Redis[], firstPort: number): Promise<void> {
+  const masters = nodes.slice(0, thirds.length);
+  const replicas = nodes.slice(thirds.length);
+  await Promise.all(thirds.map(([from, to], i) => masters[i]!.cluster('ADDSLOTSRANGE', from, to)));
+  await Promise.all(nodes.slice(1).map((node) => node.cluster('MEET', '127.0.0.1', firstPort)));
+  const info = async (node: Redis) => String(await node.cluster('INFO'));
+  await untilAll(nodes, async (node) => (await info(node)).includes(`cluster_known_nodes:${nodes.length}`));
+  const ids = await Promise.all(masters.map((node) => node.cluster('MYID')));
+  await Promise.all(replicas.map((node, i) => node.cluster('REPLICATE', ids[i]!)));
+  await untilAll(nodes, async (node) => (await info(node)).includes('cluster_state:ok'));
+  await untilAll(replicas, async (node) =>
+    (await node.info('replication')).includes('master_link_status:up'),
+  );
+}
+
+async function untilAll(nodes: readonly Redis[], holds: (node: Redis) => Promise<boolean>): Promise<void> {
+  await until('the cluster has come together', async () =>
+    (await Promise.all(nodes.map(holds))).every(Boolean),
+  );
+}
