@@ -17,6 +17,7 @@ import { type BenchPostgres, onDatabase, startBenchPostgres } from './database.t
 import { inTurns, type Measure, Report, round } from './harness.ts';
 import { cpuSecondsOfTree, peakMb, programVersion } from './machine.ts';
 import type { BenchOptions } from './options.ts';
+import { settingsOf } from './pipeline.ts';
 
 const SERVICES: ServiceName[] = ['indexer', 'repo-backfiller', 'ingester'];
 const RECORDS_A_REPO = 250;
@@ -97,17 +98,6 @@ async function wholeWay(scene: Scene): Promise<Measure> {
   scene.records = await countRecords(url);
   scene.rows = await dumpRows(url, postgres.folder);
   return { seconds, items: scene.records, costs };
-}
-
-/** A network on loopback spares nobody, and a PDS of the simulator is not to be waited for. */
-function settingsOf({ addresses }: RemoteNetwork): Record<string, string> {
-  return {
-    INGESTER_RELAY_HOSTS: addresses.relayUrl,
-    INGESTER_HOSTS_FROM_RELAY: 'false',
-    BACKFILLER_HOST_REQUESTS_PER_SECOND: '100000',
-    BACKFILLER_HOST_CONCURRENCY: '50',
-    LOG_LEVEL: 'warn',
-  };
 }
 
 async function untilListing(redisUrl: string): Promise<void> {

@@ -16,6 +16,7 @@ const benches: Record<string, () => Promise<{ bench(options: BenchOptions): Prom
   streams: () => import('./streams.ts'),
   index: () => import('./index-bench.ts'),
   e2e: () => import('./e2e.ts'),
+  latency: () => import('./latency.ts'),
 };
 
 const { values, positionals } = parseArgs({
