@@ -18,7 +18,7 @@ export interface Pipeline extends AsyncDisposable {
   /** Repos whose CARs lie ready in files. */
   readonly listed: number;
   readonly services: readonly RunningService[];
-  /** Starts the services, by default one of each, and waits until they are ready. */
+  /** Starts the services, so many copies of each, and waits until they are ready. */
   start(copies?: number): Promise<void>;
   /** Ends the services. */
   stop(): Promise<void>;
@@ -26,8 +26,17 @@ export interface Pipeline extends AsyncDisposable {
   reset(): Promise<void>;
 }
 
-/** Readers first: nobody waits for Node's start when the first repo is listed. */
-const SERVICES: ServiceName[] = ['indexer', 'repo-backfiller', 'ingester'];
+/**
+ * The services as docker-compose.prod.yml runs them: the live streams have an
+ * indexer of their own. Readers first: nobody waits for Node's start when the
+ * first repo is listed.
+ */
+const PROGRAMS: readonly { name: ServiceName; env?: Record<string, string> }[] = [
+  { name: 'indexer', env: { INDEXER_MODE: 'all', INDEXER_STREAMS: 'firehose_live,label_live' } },
+  { name: 'indexer', env: { INDEXER_MODE: 'backfill' } },
+  { name: 'repo-backfiller' },
+  { name: 'ingester' },
+];
 const DATABASE = 'bench_pipeline';
 
 export async function startPipeline(options: {
@@ -46,13 +55,15 @@ export async function startPipeline(options: {
   const services: RunningService[] = [];
   stack.defer(() => end(services));
   const env = { ...settingsOf(network), ...options.env };
-  const place = { redisUrl: redis.url, databaseUrl: url, plcUrl: network.addresses.plcUrl, env };
+  const place = { redisUrl: redis.url, databaseUrl: url, plcUrl: network.addresses.plcUrl };
   const kept = stack.move();
   return {
     ...{ postgres, redis, network, url, listed, services },
     async start(copies = 1) {
-      for (const name of SERVICES) {
-        for (let i = 0; i < copies; i++) services.push(await spawnService(name, place));
+      for (const { name, env: own } of PROGRAMS) {
+        for (let i = 0; i < copies; i++) {
+          services.push(await spawnService(name, { ...place, env: { ...env, ...own } }));
+        }
         await Promise.all(services.map((service) => service.ready()));
       }
     },
