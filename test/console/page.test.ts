@@ -1,5 +1,5 @@
 import { freePort } from '@headwater/local';
-import { connect, dead, keysOf, type Redis } from '@headwater/streams';
+import { connect, dead, keysOf, lagOf, type Redis } from '@headwater/streams';
 import type { Page } from 'playwright-core';
 import postgres from 'postgres';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -68,8 +68,8 @@ describe('the status page', () => {
   const complete = async () =>
     Number((await sql`SELECT count(*) AS n FROM headwater.repo WHERE state = 'complete'`)[0]!['n']);
   const figure = async (page: Page, name: string) => {
-    const text = await page.locator('#backfill dt', { hasText: name }).locator('+ dd').innerText();
-    return Number(text.split('\n')[0]!.replaceAll(',', ''));
+    const text = await page.locator('#backfill dt', { hasText: name }).locator('+ dd').textContent();
+    return Number(/^[\d,]+/.exec(text ?? '')![0].replaceAll(',', ''));
   };
 
   it('shows nothing without a token, and takes no wrong one', async () => {
@@ -121,7 +121,7 @@ describe('the status page', () => {
     await page.getByLabel('Token').fill(operatorToken);
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'The last hour' }).waitFor();
-    expect(await page.locator('.phase .big').innerText()).toMatch(/backfilling/i);
+    expect(await page.locator('.phase .big').textContent()).toMatch(/backfilling/i);
     const before = await figure(page, 'Complete');
     await until('the figures change', async () => (await figure(page, 'Complete')) > before);
 
@@ -130,7 +130,7 @@ describe('the status page', () => {
     const dialog = page.getByRole('dialog');
     await dialog.locator('summary').click();
     await dialog.locator('pre', { hasText: did }).waitFor();
-    expect(await dialog.locator('summary').innerText()).toContain('<b>slow</b>');
+    expect(await dialog.locator('summary').textContent()).toContain('<b>slow</b>');
     if (shots) await page.screenshot({ path: `${shots}/letters.png` });
     await page.keyboard.press('Escape');
     await row.getByRole('button', { name: 'Requeue all' }).click();
@@ -141,22 +141,39 @@ describe('the status page', () => {
     await page.getByLabel('Handle or DID').fill(did);
     await page.keyboard.press('Enter');
     await until(
-      async () => `the account: ${await page.locator('#account').innerText()}`,
+      async () => `the account: ${await page.locator('#account').textContent()}`,
       async () => (await page.locator('#found code', { hasText: did }).count()) > 0,
       20_000,
     );
     await until('the account is shown still after a look', async () => {
-      const stamp = await page.locator('#stamp').innerText();
-      await until('the next look', async () => (await page.locator('#stamp').innerText()) !== stamp);
+      const stamp = await page.locator('#stamp').textContent();
+      await until('the next look', async () => (await page.locator('#stamp').textContent()) !== stamp);
       return (await page.locator('#found code', { hasText: did }).count()) > 0;
     });
     await page.getByRole('button', { name: 'Fetch and compare again' }).click();
     await page.getByRole('status').getByText('is fetched and compared next').waitFor();
+    const service = page.locator('#services li', { hasText: 'repo-backfiller' });
+    await service.getByRole('button', { name: 'Pause' }).click();
+    await dialog.getByLabel('Reason').fill('to see it stand still');
+    await page.keyboard.press('Enter');
+    await service.getByText('to see it stand still').waitFor();
+    await page.locator('.phase', { hasText: 'paused' }).waitFor();
+    await until('nothing is in hand', async () => {
+      const { pending } = await lagOf(redis, 'repo_backfill', 'repo_backfill_group');
+      return pending === 0;
+    });
+    const still = await complete();
+    await service.getByRole('button', { name: 'Resume' }).click();
+    await service.getByText('may run').waitFor();
+    await until('it goes on', async () => (await complete()) > still);
+
     const acts = await sql`SELECT actor, action, outcome FROM headwater.audit ORDER BY id`;
     expect(acts.map(({ actor, action }) => [actor, action])).toEqual([
       ['operator (bearer)', 'discard'],
       ['operator (session)', 'requeue'],
       ['operator (session)', 'backfill'],
+      ['operator (session)', 'pause'],
+      ['operator (session)', 'resume'],
     ]);
     expect(acts.every(({ outcome }) => outcome !== null)).toBe(true);
     expect(errors).toEqual([]);

@@ -27,6 +27,7 @@ export { keysOf, readCursor, type StreamKeys, writeCursor } from './keys.ts';
 export { type Lag, lagOf } from './lag.ts';
 export { type Ending, noMetrics, type Pressure, type StreamMetrics } from './metrics.ts';
 export type { Burial, ConsumeOptions, Verdict } from './options.ts';
+export { type Pausable, type Pause, pausables, pause, pausesOf, resume, whileAllowed } from './pauses.ts';
 export { type AppendOptions, Producer, type ProducerOptions, type Step } from './producer.ts';
 export { lagMetrics, streamMetrics } from './prometheus.ts';
 export { type RedisHealth, redisHealth } from './redis-health.ts';

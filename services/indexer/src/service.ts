@@ -1,7 +1,7 @@
 import { databasePool, MigrationMismatchError, type Pool, pendingMigrations } from '@headwater/database';
 import { createIdentity } from '@headwater/identity';
 import { type Context, sleep, startOpsServer, supervise } from '@headwater/ops';
-import { checkRedis, connect, lagMetrics, type Redis, streamMetrics } from '@headwater/streams';
+import { checkRedis, connect, lagMetrics, type Redis, streamMetrics, whileAllowed } from '@headwater/streams';
 import { XrpcClient } from '@headwater/xrpc';
 import { followDepartures } from './departures.ts';
 import { sendGaps } from './gaps.ts';
@@ -67,9 +67,12 @@ async function runTasks(context: Context<'indexer'>, pool: Pool, redis: Redis): 
   });
   const identity = createIdentity({ client, store: redis, metrics, settings });
   const sources = sourcesOf(settings);
-  const tasks = sources.map((source) =>
-    supervise(source.stream, (until) => consumeSource(lane, source, until), { signal, log, metrics }),
-  );
+  const tasks = sources.map((source) => {
+    const what = source.kind === 'backfill' ? 'indexer-backfill' : 'indexer-live';
+    const consumed = (until: AbortSignal) => consumeSource(lane, source, until);
+    const allowed = (until: AbortSignal) => whileAllowed({ redis, what, signal: until, log }, consumed);
+    return supervise(source.stream, allowed, { signal, log, metrics });
+  });
   if (sources.some(({ kind }) => kind === 'live')) {
     const gaps = { pool, redis, log, metrics: own, graceMs: settings.gapGraceMs };
     tasks.push(supervise('gaps', (until) => sendGaps(gaps, until), { signal, log, metrics }));

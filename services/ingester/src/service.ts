@@ -1,6 +1,6 @@
 import { createIdentity } from '@headwater/identity';
 import { type Context, type Metrics, startOpsServer, supervise } from '@headwater/ops';
-import { checkRedis, connect, type Redis, streamMetrics } from '@headwater/streams';
+import { checkRedis, connect, type Redis, streamMetrics, whileAllowed } from '@headwater/streams';
 import { XrpcClient } from '@headwater/xrpc';
 import { hostKeys } from './keys.ts';
 import { underLease } from './lease.ts';
@@ -55,7 +55,12 @@ function start(task: Task, shared: Shared, signal: AbortSignal, metrics: Metrics
     };
     return underLease({ redis, key, ttlMs: settings.leaseMs, signal: until, log, onHeld }, task.run);
   };
-  return supervise(task.name, alone, { signal, log, metrics });
+  const what = task.feed === undefined ? 'ingester-backfill' : (`ingester-${task.feed}` as const);
+  const allowed = (until: AbortSignal) => {
+    task.state = 'standby';
+    return whileAllowed({ redis, what, signal: until, log }, alone);
+  };
+  return supervise(task.name, allowed, { signal, log, metrics });
 }
 
 /** By subscription: true, or what is missing. */

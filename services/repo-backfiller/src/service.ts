@@ -12,6 +12,7 @@ import {
   type Redis,
   type StreamMetrics,
   streamMetrics,
+  whileAllowed,
 } from '@headwater/streams';
 import { XrpcClient } from '@headwater/xrpc';
 import type { FetchContext } from './fetch-repo.ts';
@@ -88,7 +89,9 @@ export async function runBackfiller(
     const context = await contextOf({ settings, redis, store, client, lanes, log, metrics, streams, tuning });
     const task = async (until: AbortSignal) => {
       await untilMigrated(pool, settings.databaseSchema, migrated, { signal: until, log });
-      await pull({ settings, redis, context, log, streams, tuning }, until);
+      const pulling = (allowed: AbortSignal) =>
+        pull({ settings, redis, context, log, streams, tuning }, allowed);
+      await whileAllowed({ redis, what: 'repo-backfiller', signal: until, log }, pulling);
     };
     await supervise('repos', task, { signal, log, metrics, isFatal });
   } finally {

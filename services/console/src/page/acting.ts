@@ -1,5 +1,16 @@
 import { encodeRepoJob } from '@headwater/events';
-import { dead, keysOf, Producer, type Redis, readCursor, writeCursor } from '@headwater/streams';
+import {
+  dead,
+  keysOf,
+  type Pausable,
+  Producer,
+  pausables,
+  pause,
+  type Redis,
+  readCursor,
+  resume,
+  writeCursor,
+} from '@headwater/streams';
 import { type Parts, verdictOf } from '../commands/verify.ts';
 import { CommandError } from '../errors.ts';
 import { letterStreams } from './streams.ts';
@@ -36,6 +47,8 @@ const actions: Action[] = [
   { name: 'backfill', subject: didOf, run: backfill },
   { name: 'verify', subject: didOf, run: verify },
   { name: 'unpark', subject: (given) => textOf(given, 'host'), run: unpark },
+  { name: 'pause', subject: serviceOf, run: pauseService },
+  { name: 'resume', subject: serviceOf, run: resumeService },
   { name: 'rewind', subject: (given) => `${feedOf(given)} ${textOf(given, 'host')}`, run: rewind },
 ];
 
@@ -83,6 +96,18 @@ async function unpark(given: Given, { redis }: Tools): Promise<string> {
   return `${host} is asked again; its repos come back as they fall due.`;
 }
 
+async function pauseService(given: Given, { redis }: Tools): Promise<string> {
+  const { why } = given;
+  const reason = typeof why === 'string' && why !== '' ? why.slice(0, 500) : null;
+  await pause(redis, serviceOf(given), { by: 'status page', reason });
+  return `${serviceOf(given)} finishes what it has in hand and then stands still.`;
+}
+
+async function resumeService(given: Given, { redis }: Tools): Promise<string> {
+  if (!(await resume(redis, serviceOf(given)))) throw new CommandError(`${serviceOf(given)} is not paused.`);
+  return `${serviceOf(given)} goes on.`;
+}
+
 /** A running ingester would write its own cursor over it with the next batch. */
 async function rewind(given: Given, { redis }: Tools): Promise<string> {
   const [stream, host, to] = [feedOf(given), textOf(given, 'host'), textOf(given, 'cursor')];
@@ -90,7 +115,7 @@ async function rewind(given: Given, { redis }: Tools): Promise<string> {
   if (!/^\d{1,16}$/.test(to)) throw new CommandError('A cursor is a whole number.');
   if ((await redis.exists(keysOf(redis, stream).beside('lease', host))) === 1) {
     const service = stream === 'firehose_live' ? 'ingester-firehose' : 'ingester-labels';
-    throw new CommandError(`An ingester follows ${host} and would write over it: stop ${service} first.`);
+    throw new CommandError(`An ingester follows ${host} and would write over it: pause ${service} first.`);
   }
   const from = await readCursor(redis, stream, host);
   if (from === null) throw new CommandError(`${stream} has no cursor for ${host}.`);
@@ -129,6 +154,13 @@ function didOf(given: Given): string {
   const did = textOf(given, 'did');
   if (!/^did:(plc|web):[a-zA-Z0-9._:%-]{1,500}$/.test(did)) throw new CommandError(`${did} is not a DID.`);
   return did;
+}
+
+function serviceOf(given: Given): Pausable {
+  const wanted = textOf(given, 'service');
+  const service = pausables.find((name) => name === wanted);
+  if (!service) throw new CommandError('There is no such service.');
+  return service;
 }
 
 function feedOf(given: Given): 'firehose_live' | 'label_live' {

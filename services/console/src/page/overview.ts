@@ -1,3 +1,4 @@
+import { type Pausable, type Pause, pausesOf } from '@headwater/streams';
 import { hostKey } from '@headwater/xrpc';
 import { cached } from './cached.ts';
 import { type DeadClass, deadClasses } from './dead-classes.ts';
@@ -21,6 +22,8 @@ import { type StreamView, streamViews } from './streams.ts';
 export interface Overview {
   at: string;
   phase: Phase;
+  /** Services that an operator has stand still. */
+  pauses: Partial<Record<Pausable, Pause>> | null;
   live: LiveSource[] | null;
   streams: StreamView[] | null;
   repos: (RepoCounts & { estimate: Estimate }) | null;
@@ -69,21 +72,23 @@ export class Watch {
     const problems: string[] = [];
     const part = <T>(name: string, look: Promise<T>) => within(name, look, problems);
     const relays = settings.relayHosts.map(hostKey);
-    const [live, streams, counts, lists, hosts, dead, postgres, memory, room, history] = await Promise.all([
-      part('live sources', liveSources(redis, settings)),
-      part('streams', streamViews(redis, settings)),
-      part('repos', this.#repos()),
-      part('listings', listings(redis, relays)),
-      part('hosts', parkedHosts(redis)),
-      part('dead letters', this.#dead()),
-      part('PostgreSQL', this.#postgres()),
-      part('Redis', redisView(redis)),
-      disks(settings.diskPaths),
-      part('history', this.#history.read()),
-    ]);
+    const [pauses, live, streams, counts, lists, hosts, dead, postgres, memory, room, history] =
+      await Promise.all([
+        part('pauses', pausesOf(redis)),
+        part('live sources', liveSources(redis, settings)),
+        part('streams', streamViews(redis, settings)),
+        part('repos', this.#repos()),
+        part('listings', listings(redis, relays)),
+        part('hosts', parkedHosts(redis)),
+        part('dead letters', this.#dead()),
+        part('PostgreSQL', this.#postgres()),
+        part('Redis', redisView(redis)),
+        disks(settings.diskPaths),
+        part('history', this.#history.read()),
+      ]);
     const samples = history ?? [];
     const repos = counts && { ...counts, estimate: estimate(counts, streams, lists, samples) };
-    const figures = { live, streams, repos, listings: lists, dead, postgres, redis: memory };
+    const figures = { pauses, live, streams, repos, listings: lists, dead, postgres, redis: memory };
     return {
       at: new Date().toISOString(),
       phase: phaseOf(figures),

@@ -4,7 +4,7 @@ import type { Listing, RepoCounts } from './repos.ts';
 import type { StreamView } from './streams.ts';
 
 export interface Phase {
-  name: 'unknown' | 'idle' | 'backfilling' | 'catching up' | 'following';
+  name: 'unknown' | 'idle' | 'paused' | 'backfilling' | 'catching up' | 'following';
   sentence: string;
 }
 
@@ -25,12 +25,17 @@ const behindMs = 60_000;
 
 /** What is going on, in a word and a sentence. */
 export function phaseOf({
+  pauses,
   live,
   streams,
   repos,
   listings,
-}: Pick<Overview, 'live' | 'streams' | 'repos' | 'listings'>): Phase {
+}: Pick<Overview, 'pauses' | 'live' | 'streams' | 'repos' | 'listings'>): Phase {
   if (!streams || !live) return { name: 'unknown', sentence: 'Redis could not be looked at.' };
+  const paused = Object.keys(pauses ?? {});
+  if (paused.length > 0) {
+    return { name: 'paused', sentence: `By an operator: ${paused.join(', ')}. The rest goes on.` };
+  }
   const waiting = streams
     .filter(({ stream }) => stream.startsWith('repo_backfill') || stream === 'firehose_backfill')
     .reduce((sum, { length, parked }) => sum + length + parked, 0);

@@ -22,9 +22,15 @@ const questions = {
     text: `${host} was left alone because it failed or asked for it. It is asked again at once, and parked again if it still fails.`,
     verb: 'Ask again now',
   }),
+  pause: ({ service }) => ({
+    title: `Pause ${service}?`,
+    text: 'Every copy finishes what it has in hand and stands still until it is resumed, also after a restart. Streams before it grow up to their marks, then their producers wait.',
+    verb: 'Pause',
+    why: true,
+  }),
   rewind: ({ host, stream, cursor }) => ({
     title: 'Set the cursor back?',
-    text: `${host} in ${stream} stands at ${cursor || 'no cursor'}. From a lower number its events are read again: that takes time and changes nothing that is there already. Below the relay’s window it begins at its oldest event. A higher number leaves events out for good; their repos would have to be fetched again. The ingester has to be stopped.`,
+    text: `${host} in ${stream} stands at ${cursor || 'no cursor'}. From a lower number its events are read again: that takes time and changes nothing that is there already. Below the relay’s window it begins at its oldest event. A higher number leaves events out for good; their repos would have to be fetched again. The ingester has to be paused (or stopped).`,
     verb: 'Set the cursor',
     danger: true,
     why: true,

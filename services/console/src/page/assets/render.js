@@ -15,6 +15,7 @@ export function renderPage(overview, { operator }) {
     deadLetters(overview, operator),
     lookup(),
     hosts(overview, operator),
+    services(overview, operator),
     storage(overview),
   ].join('');
 }
@@ -243,6 +244,33 @@ function lookup() {
     'account',
     'One account',
     `<form id="lookup" role="search" data-keep><label for="q">Handle or DID</label><div class="row"><input id="q" name="q" autocomplete="off" autocapitalize="none" spellcheck="false" placeholder="alice.example.com or did:plc:…" required><button class="main">Look up</button></div></form><div id="found" aria-live="polite" data-keep></div>`,
+  );
+}
+
+const duties = {
+  'ingester-firehose': 'follows relays',
+  'ingester-backfill': 'lists repos',
+  'ingester-labels': 'follows labelers',
+  'repo-backfiller': 'fetches repos',
+  'indexer-live': 'writes live events and labels',
+  'indexer-backfill': 'writes fetched repos',
+};
+
+function services({ pauses }, operator) {
+  if (!pauses) return card('services', 'Services', unknown('Redis'));
+  const items = Object.entries(duties).map(([service, duty]) => {
+    const pause = pauses[service];
+    const since = pause ? ` since ${pause.at.slice(0, 16).replace('T', ' ')} UTC` : '';
+    const why = pause?.reason ? `: ${safe(pause.reason)}` : '';
+    const state = pause ? badge('paused', 'warn') : badge('may run', 'good');
+    const act = operator ? button(pause ? 'resume' : 'pause', pause ? 'Resume' : 'Pause', { service }) : '';
+    return `<li><span><code>${service}</code> ${state}<small>${duty}${since}${why}</small></span>${act}</li>`;
+  });
+  return card(
+    'services',
+    'Services',
+    `<ul class="plain services">${items.join('')}</ul>`,
+    'A paused service finishes what it has in hand; nothing is lost, and what comes waits.',
   );
 }
 

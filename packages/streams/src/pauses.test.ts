@@ -1,0 +1,63 @@
+import { setTimeout as later } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { startRedis, type TestRedis } from '../../../test/support/redis.ts';
+import { until } from '../../../test/support/wait.ts';
+import { connect, type Redis } from './connect.ts';
+import { pause, pausesOf, resume, whileAllowed } from './pauses.ts';
+import { silent } from './types.ts';
+
+let server: TestRedis;
+let redis: Redis;
+beforeAll(async () => {
+  server = await startRedis();
+  redis = connect(server.url);
+});
+afterAll(async () => {
+  redis.disconnect();
+  await server.stop();
+});
+
+/** A task that counts its runs and ends when it is told to. */
+function counting() {
+  const runs: AbortSignal[] = [];
+  const task = async (signal: AbortSignal) => {
+    runs.push(signal);
+    await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+  };
+  return { runs, task };
+}
+
+it('a pause ends the task, and its end begins it again', async () => {
+  const stop = new AbortController();
+  const { runs, task } = counting();
+  const options = { redis, what: 'indexer-live', signal: stop.signal, log: silent, pollMs: 5 } as const;
+  const running = whileAllowed(options, task);
+  await until('it runs', () => runs.length === 1);
+  await pause(redis, 'indexer-live', { by: 'test', reason: 'to see' });
+  await until('it stands still', () => runs[0]!.aborted);
+  expect(await pausesOf(redis)).toMatchObject({ 'indexer-live': { by: 'test', reason: 'to see' } });
+  expect(await resume(redis, 'indexer-live')).toBe(true);
+  expect(await resume(redis, 'indexer-live')).toBe(false);
+  await until('it runs again', () => runs.length === 2);
+  stop.abort();
+  await running;
+});
+
+it('what is paused does not begin, and still stops', async () => {
+  await pause(redis, 'repo-backfiller', { by: 'test', reason: null });
+  const stop = new AbortController();
+  const { runs, task } = counting();
+  const options = { redis, what: 'repo-backfiller', signal: stop.signal, log: silent, pollMs: 1 } as const;
+  const running = whileAllowed(options, task);
+  await Promise.race([running, later(30)]);
+  stop.abort();
+  await running;
+  expect(runs).toEqual([]);
+});
+
+it("a task's own failure and end are its supervisor's business", async () => {
+  const signal = new AbortController().signal;
+  const options = { redis, what: 'ingester-labels', signal, log: silent, pollMs: 5 } as const;
+  await expect(whileAllowed(options, () => Promise.reject(new Error('broken')))).rejects.toThrow('broken');
+  await whileAllowed(options, async () => {});
+});
