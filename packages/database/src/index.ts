@@ -43,3 +43,5 @@ export { type MigrateOptions, MigrationMismatchError, migrate, pendingMigrations
 export { classify, databasePool, inTransaction, isTransient, type Pool, type PoolOptions } from './pool.ts';
 export type { Refused } from './prepare.ts';
 export { type PurgeOptions, purgeRepo } from './purge.ts';
+export { revAt } from './revs.ts';
+export { type Collected, collectTombstones, reopenLost } from './upkeep.ts';

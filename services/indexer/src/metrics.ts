@@ -21,6 +21,8 @@ export class IndexerMetrics {
   readonly handles;
   readonly departures;
   readonly purged;
+  readonly tombstones;
+  readonly lost;
 
   constructor(metrics: Metrics) {
     this.#rows = metrics.counter('indexer_rows_total', 'Rows inserted, by table.', ['table']);
@@ -59,6 +61,14 @@ export class IndexerMetrics {
       ['outcome'],
     );
     this.purged = metrics.counter('indexer_purged_records_total', 'Records removed of deleted accounts.');
+    this.tombstones = metrics.counter(
+      'indexer_tombstones_collected_total',
+      'Tombstones removed because no older event can come.',
+    );
+    this.lost = metrics.counter(
+      'indexer_lost_fetches_total',
+      'Repos fetched again because parts of them were lost or are among the dead letters.',
+    );
     this.handles = metrics.counter('indexer_handles_total', 'Handles looked at, by outcome.', ['outcome']);
   }
 

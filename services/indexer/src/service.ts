@@ -8,9 +8,10 @@ import { sendGaps } from './gaps.ts';
 import { verifyHandles } from './handles.ts';
 import { consumeSource, type LaneContext, sourcesOf } from './lanes.ts';
 import { IndexerMetrics } from './metrics.ts';
+import { collectOld, findLost } from './upkeep.ts';
 
-/** Connections beside those of the lanes: gaps, departures, handles, samples, the readiness check. */
-const sideConnections = 6;
+/** Connections beside those of the lanes: gaps, upkeep, departures, handles, samples, the readiness check. */
+const sideConnections = 8;
 /** Longest wait of a dependency's answer before /readyz says so, in ms. */
 const readyMs = 2_000;
 
@@ -76,6 +77,9 @@ async function runTasks(context: Context<'indexer'>, pool: Pool, redis: Redis): 
   if (sources.some(({ kind }) => kind === 'live')) {
     const gaps = { pool, redis, log, metrics: own, graceMs: settings.gapGraceMs };
     tasks.push(supervise('gaps', (until) => sendGaps(gaps, until), { signal, log, metrics }));
+    const upkeep = { pool, redis, log, metrics: own };
+    tasks.push(supervise('tombstones', (until) => collectOld(upkeep, until), { signal, log, metrics }));
+    tasks.push(supervise('lost-fetches', (until) => findLost(upkeep, until), { signal, log, metrics }));
     const departures = { pool, identities: identity.identities, client, log, metrics: own };
     const depart = (until: AbortSignal) => followDepartures(departures, until);
     tasks.push(supervise('departures', depart, { signal, log, metrics }));
