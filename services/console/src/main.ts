@@ -12,6 +12,7 @@ import { Command, CommanderError } from 'commander';
 import { addBackfill } from './commands/backfill.ts';
 import { addCursor } from './commands/cursor.ts';
 import { addDead } from './commands/dead.ts';
+import { addDoctor } from './commands/doctor.ts';
 import { addMigrate } from './commands/migrate.ts';
 import { addRepo } from './commands/repo.ts';
 import { addServe } from './commands/serve.ts';
@@ -23,7 +24,17 @@ const program = new Command('headwater')
   .description('Looks into a Headwater installation and repairs it. Settings come from the environment.')
   .configureOutput({ outputError: (text, write) => write(`headwater: ${text.replace(/^error: /, '')}`) })
   .exitOverride();
-for (const add of [addStatus, addBackfill, addVerify, addDead, addCursor, addMigrate, addRepo, addServe])
+for (const add of [
+  addStatus,
+  addDoctor,
+  addBackfill,
+  addVerify,
+  addDead,
+  addCursor,
+  addMigrate,
+  addRepo,
+  addServe,
+])
   add(program);
 
 try {
