@@ -132,14 +132,39 @@ it('the image has what the services import, and no tests', () => {
   expect(readText('deploy/Dockerfile')).toMatch(/^USER node$/m);
 });
 
-it('docker compose accepts the file, where it is installed', ({ skip }) => {
-  const there = spawnSync('docker', ['compose', 'version']).status === 0;
-  skip(!there, 'docker compose is not installed here');
-  const args = ['compose', '-f', 'docker-compose.prod.yml', '--profile', '*', 'config', '-q'];
-  const { status, stderr } = spawnSync('docker', args, { cwd: root, encoding: 'utf8' });
-  expect(stderr).toBe('');
-  expect(status).toBe(0);
+it('has no word in it that Compose does not know', () => {
+  const known: Record<string, string[]> = {
+    file: ['name', 'services', 'secrets', 'volumes'],
+    service:
+      'build cap_drop command depends_on entrypoint env_file environment healthcheck image init logging mem_limit pid ports profiles read_only restart secrets security_opt shm_size stop_grace_period tmpfs user volumes'.split(
+        ' ',
+      ),
+    healthcheck: ['test', 'interval', 'timeout', 'retries', 'start_period'],
+    logging: ['driver', 'options'],
+    build: ['context', 'dockerfile'],
+  };
+  const strange = (kind: string, at: string, value: object | undefined) =>
+    Object.keys(value ?? {})
+      .filter((word) => !known[kind]!.includes(word) && !word.startsWith('x-'))
+      .map((word) => `${at}: ${word}`);
+  const found = services.flatMap(([name, service]) => [
+    ...strange('service', name, service),
+    ...strange('healthcheck', name, service.healthcheck),
+    ...strange('logging', name, service.logging),
+    ...strange('build', name, service.build),
+  ]);
+  expect([...strange('file', 'file', compose), ...found]).toEqual([]);
 });
+
+// Debian 12 has no Compose of this age: where the client is there, it has the last word.
+const hasCompose = spawnSync('docker', ['compose', 'version']).status === 0;
+if (hasCompose)
+  it('docker compose accepts the file', () => {
+    const args = ['compose', '-f', 'docker-compose.prod.yml', '--profile', '*', 'config', '-q'];
+    const { status, stderr } = spawnSync('docker', args, { cwd: root, encoding: 'utf8' });
+    expect(stderr).toBe('');
+    expect(status).toBe(0);
+  });
 
 function settingsName(program: string) {
   return (

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { createLogger, type Logger } from './log.ts';
 import { Metrics } from './metrics.ts';
 import { type Service, SettingsError } from './settings/declare.ts';
@@ -28,7 +29,8 @@ export async function runService<S extends Service>(
   main: (ctx: Context<S>) => Promise<void>,
 ): Promise<never> {
   const settings = settingsOrExit(name);
-  const log = createLogger(name, settings.logLevel);
+  // One process from start to end: its lines are told apart from those of its other copies and of its last life.
+  const log = createLogger(name, settings.logLevel).child({ run: randomUUID().slice(0, 8) });
   const stop = new AbortController();
   for (const signalName of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signalName, () => begin(signalName));
@@ -51,6 +53,7 @@ export async function runService<S extends Service>(
     await main({ signal: stop.signal, log, metrics: new Metrics(name), settings });
     log.info('stopped');
   } catch (err) {
+    if (err instanceof SettingsError) refuse(name, err);
     fatal(log, err, 'the service failed');
   }
   process.exit(0);
@@ -62,9 +65,14 @@ function settingsOrExit<S extends Service>(name: S): Context<S>['settings'] {
     return { ...settings, metricsPort: settings.metricsPort ?? defaultPorts[name] };
   } catch (err) {
     if (!(err instanceof SettingsError)) throw err;
-    process.stderr.write(`headwater ${name} can't start. ${err.message}\n`);
-    process.exit(2);
+    refuse(name, err);
   }
+}
+
+/** Settings may also be found wrong when they are put together. */
+function refuse(name: Service, err: SettingsError): never {
+  process.stderr.write(`headwater ${name} can't start. ${err.message}\n`);
+  process.exit(2);
 }
 
 function fatal(log: Logger, err: unknown, message: string): never {

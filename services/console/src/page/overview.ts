@@ -1,6 +1,6 @@
 import { type Pausable, type Pause, pausesOf } from '@headwater/streams';
 import { hostKey } from '@headwater/xrpc';
-import { cached } from './cached.ts';
+import { type Cached, cached } from './cached.ts';
 import { type DeadClass, deadClasses } from './dead-classes.ts';
 import { History, type Sample } from './history.ts';
 import { type HostView, parkedHosts } from './hosts.ts';
@@ -50,7 +50,7 @@ export class Watch {
   readonly #repos;
   readonly #dead;
   readonly #postgres;
-  readonly look: () => Promise<Overview>;
+  readonly look: Cached<Overview>;
 
   constructor(site: Site) {
     this.#site = site;
@@ -58,8 +58,13 @@ export class Watch {
     this.#repos = cached(() => repoCounts(site.sql), 2_000);
     this.#dead = cached(() => deadClasses(site.redis), 3_000);
     this.#postgres = cached(() => postgresView(site.sql), 5_000);
-    const shared = cached(() => this.#look(), freshMs);
-    this.look = shared;
+    this.look = cached(() => this.#look(), freshMs);
+  }
+
+  /** An operator has acted: the next look shows it. */
+  forget(): void {
+    this.look.forget();
+    this.#dead.forget();
   }
 
   /** Keeps a figure of each plot, a few times a minute. */

@@ -49,6 +49,8 @@ export async function serve({ settings, signal, log, metrics }: Context<'console
         } catch (error) {
           acts.inc({ action: action.name, outcome: 'failed' });
           throw error;
+        } finally {
+          watch.forget();
         }
       },
       onError: (err, path) => log.error({ err, path }, 'a request failed'),
