@@ -3,7 +3,8 @@
  *
  * Owns: what an operator types and reads. Refuses to know: how an entry is
  * written or a repo read; every command is a short way through the packages.
- * Destructive commands take `--dry-run`. A crash in the middle of one leaves
+ * Destructive commands take `--dry-run` and
+ * `--reason`, and leave an audit row. A crash in the middle of one leaves
  * each letter or job either moved or not, never both.
  */
 import { SettingsError } from '@headwater/ops';
@@ -14,6 +15,7 @@ import { addCursor } from './commands/cursor.ts';
 import { addDead } from './commands/dead.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addMigrate } from './commands/migrate.ts';
+import { addPause } from './commands/pause.ts';
 import { addRepo } from './commands/repo.ts';
 import { addServe } from './commands/serve.ts';
 import { addStatus } from './commands/status.ts';
@@ -31,6 +33,7 @@ for (const add of [
   addVerify,
   addDead,
   addCursor,
+  addPause,
   addMigrate,
   addRepo,
   addServe,

@@ -1,7 +1,13 @@
 import { readCursor, writeCursor } from '@headwater/streams';
 import type { Command } from 'commander';
+import { onRecord } from '../actions/on-record.ts';
 import { CommandError } from '../errors.ts';
 import { withRedis } from '../open.ts';
+
+interface Options {
+  dryRun?: boolean;
+  reason?: string;
+}
 
 /** `headwater cursor get | set`: how far a host was read. */
 export function addCursor(program: Command): void {
@@ -22,12 +28,18 @@ export function addCursor(program: Command): void {
     .argument('<host>', 'the relay or labeler as in the settings')
     .argument('<value>', 'cursor as the host gives it')
     .option('--dry-run', 'only say what would be done')
-    .action(async (stream: string, host: string, value: string, options: { dryRun?: boolean }) => {
-      await withRedis(async (redis) => {
+    .option('--reason <text>', 'why, for the audit')
+    .action(async (stream: string, host: string, value: string, options: Options) => {
+      await withRedis(async (redis, settings) => {
         const old = await readCursor(redis, stream, host);
-        if (!options.dryRun) await writeCursor(redis, stream, host, value);
-        const verb = options.dryRun ? 'would be set' : 'set';
-        console.log(`cursor of ${stream} for ${host} ${verb} from ${old ?? 'none'} to ${value}`);
+        const change = `from ${old ?? 'none'} to ${value}`;
+        if (options.dryRun) return console.log(`cursor of ${stream} for ${host} would be set ${change}`);
+        const act = { action: 'cursor set', subject: `${stream} ${host}`, reason: options.reason };
+        const run = async () => {
+          await writeCursor(redis, stream, host, value);
+          return `cursor of ${stream} for ${host} set ${change}`;
+        };
+        console.log(await onRecord(settings, act, run));
       });
     });
 }

@@ -1,5 +1,6 @@
 import { type DeadLetter, dead, type Redis } from '@headwater/streams';
 import type { Command } from 'commander';
+import { onRecord } from '../actions/on-record.ts';
 import { CommandError } from '../errors.ts';
 import { withRedis } from '../open.ts';
 import { table } from '../table.ts';
@@ -8,6 +9,8 @@ interface Choice {
   all?: boolean;
   reason?: string;
   dryRun?: boolean;
+  /** Why it is done. */
+  why?: string;
 }
 
 /** `headwater dead list | show | requeue | discard`: entries that were set aside. */
@@ -33,6 +36,7 @@ export function addDead(program: Command): void {
       .option('--all', 'every letter of the stream')
       .option('--reason <reason>', 'every letter with this reason')
       .option('--dry-run', 'only say what would be done')
+      .option('--why <text>', 'why it is done, for the audit')
       .action((stream: string, ids: string[], choice: Choice) => move(verb, stream, ids, choice));
   }
 }
@@ -74,13 +78,19 @@ async function move(
   if (ids.length === 0 && !choice.all && !choice.reason) {
     throw new CommandError('name letters by id, or take --all or --reason');
   }
-  await withRedis(async (redis) => {
-    let moved = 0;
-    for await (const part of chosen(redis, stream, ids, choice)) {
-      moved += choice.dryRun ? part.length : await dead[verb](redis, stream, part);
-    }
-    const done = verb === 'requeue' ? 'put back' : 'discarded';
-    console.log(`${moved} letters of ${stream} ${choice.dryRun ? 'would be ' : ''}${done}`);
+  await withRedis(async (redis, settings) => {
+    const run = async () => {
+      let moved = 0;
+      for await (const part of chosen(redis, stream, ids, choice)) {
+        moved += choice.dryRun ? part.length : await dead[verb](redis, stream, part);
+      }
+      const done = verb === 'requeue' ? 'put back' : 'discarded';
+      return `${moved} letters of ${stream} ${choice.dryRun ? 'would be ' : ''}${done}`;
+    };
+    if (choice.dryRun) return console.log(await run());
+    const which = ids.slice(0, 20).join(' ') || (choice.reason ? `with reason ${choice.reason}` : 'all');
+    const act = { action: verb, subject: `${stream}: ${which}`, reason: choice.why };
+    console.log(await onRecord(settings, act, run));
   });
 }
 

@@ -1,0 +1,90 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { connect, pausesOf, type Redis } from '@headwater/streams';
+import postgres from 'postgres';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { startRedis, type TestRedis, useDatabase } from '../../../../test/support/index.ts';
+
+/** The command as an operator types it. */
+const database = useDatabase();
+let server: TestRedis;
+let redis: Redis;
+let sql: postgres.Sql;
+
+beforeAll(async () => {
+  server = await startRedis();
+  redis = connect(server.url);
+  sql = postgres(database.url, { max: 1 });
+});
+afterAll(async () => {
+  redis.disconnect();
+  await sql.end();
+  await server.stop();
+});
+
+const main = fileURLToPath(new URL('../main.ts', import.meta.url));
+
+async function headwater(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  const env = { PATH: process.env['PATH'], REDIS_URL: server.url, DATABASE_URL: database.url };
+  try {
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, [main, ...args], { env });
+    return { code: 0, out: stdout, err: stderr };
+  } catch (error) {
+    const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
+    return { code, out: stdout, err: stderr };
+  }
+}
+
+const newest = async () =>
+  (
+    await sql`SELECT actor, action, subject, reason, outcome FROM headwater.audit ORDER BY id DESC LIMIT 1`
+  )[0];
+
+it('pauses and resumes, on the record', async () => {
+  expect((await headwater('pause', 'indexer-live', '--dry-run')).out).toBe('would pause indexer-live\n');
+  expect(await pausesOf(redis)).toEqual({});
+  await headwater('pause', 'indexer-live', '--reason', 'a test');
+  expect(await pausesOf(redis)).toMatchObject({ 'indexer-live': { reason: 'a test' } });
+  expect(await newest()).toMatchObject({ action: 'pause', subject: 'indexer-live', reason: 'a test' });
+  expect((await headwater('pause')).out).toContain('a test');
+  expect((await headwater('resume', 'all')).out).toContain('indexer-live goes on');
+  expect(await pausesOf(redis)).toEqual({});
+  const { code, err } = await headwater('pause', 'indexer');
+  expect(code).toBe(1);
+  expect(err).toContain('name one of ingester-firehose');
+});
+
+it('sets a cursor, on the record', async () => {
+  const args = ['cursor', 'set', 'firehose_live', 'relay.example', '7'];
+  expect((await headwater(...args, '--dry-run')).out).toContain('would be set from none to 7');
+  expect(await redis.get('firehose_live:cursor:relay.example')).toBeNull();
+  await headwater(...args, '--reason', 'began anew');
+  expect(await redis.get('firehose_live:cursor:relay.example')).toBe('7');
+  expect(await newest()).toMatchObject({ subject: 'firehose_live relay.example', reason: 'began anew' });
+});
+
+it('discards letters, on the record', async () => {
+  for (let i = 0; i < 3; i++) await redis.xadd('label_live:dead', '*', 'event', '{}', 'dead:reason', 'x');
+  expect((await headwater('dead', 'discard', 'label_live', '--all', '--dry-run')).out).toContain('3 letters');
+  expect(await redis.xlen('label_live:dead')).toBe(3);
+  expect((await headwater('dead', 'discard', 'label_live', '--all', '--why', 'junk')).out).toContain(
+    '3 letters',
+  );
+  expect(await redis.xlen('label_live:dead')).toBe(0);
+  const outcome = '3 letters of label_live discarded';
+  expect(await newest()).toMatchObject({
+    action: 'discard',
+    subject: 'label_live: all',
+    reason: 'junk',
+    outcome,
+  });
+});
+
+it('doctor exits 1 where something is wrong, and says what mends it', async () => {
+  await redis.xadd('firehose_live', '*', 'event', '{}');
+  const { code, out, err } = await headwater('doctor');
+  expect(code).toBe(1);
+  expect(out).toMatch(/✗ stream firehose_live: .*\n {4}→ Start the indexer/);
+  expect(err).toMatch(/checks failed/);
+});
