@@ -7,7 +7,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connect } from '@headwater/streams';
 import { type RemoteNetwork, startRemoteNetwork } from '../simulator/remote.ts';
 import { startRedis } from '../support/redis.ts';
 import { type RunningService, type ServiceName, spawnService } from '../support/services.ts';
@@ -17,7 +16,7 @@ import { type BenchPostgres, onDatabase, startBenchPostgres } from './database.t
 import { inTurns, type Measure, Report, round } from './harness.ts';
 import { cpuSecondsOfTree, peakMb, programVersion } from './machine.ts';
 import type { BenchOptions } from './options.ts';
-import { settingsOf } from './pipeline.ts';
+import { settingsOf, untilListing } from './pipeline.ts';
 
 const SERVICES: ServiceName[] = ['indexer', 'repo-backfiller', 'ingester'];
 const RECORDS_A_REPO = 250;
@@ -98,20 +97,6 @@ async function wholeWay(scene: Scene): Promise<Measure> {
   scene.records = await countRecords(url);
   scene.rows = await dumpRows(url, postgres.folder);
   return { seconds, items: scene.records, costs };
-}
-
-async function untilListing(redisUrl: string): Promise<void> {
-  const redis = connect(redisUrl, { name: 'bench' });
-  try {
-    const fields = async () => (await redis.xinfo('STREAM', 'repo_backfill')) as (string | number)[];
-    const added = async () => {
-      const list = await fields();
-      return Number(list[list.indexOf('entries-added') + 1]) > 0;
-    };
-    await until('the ingester lists repos', added);
-  } finally {
-    redis.disconnect();
-  }
 }
 
 async function untilComplete(

@@ -17,6 +17,8 @@ const benches: Record<string, () => Promise<{ bench(options: BenchOptions): Prom
   index: () => import('./index-bench.ts'),
   e2e: () => import('./e2e.ts'),
   latency: () => import('./latency.ts'),
+  scale: () => import('./scale.ts'),
+  rates: () => import('./rates.ts'),
 };
 
 const { values, positionals } = parseArgs({

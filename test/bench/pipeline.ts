@@ -3,10 +3,12 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect } from '@headwater/streams';
+import type { QueryResult, QueryResultRow } from 'pg';
 import type { NetworkOptions } from '../simulator/network.ts';
 import { type RemoteNetwork, startRemoteNetwork } from '../simulator/remote.ts';
 import { startRedis, type TestRedis } from '../support/redis.ts';
 import { type RunningService, type ServiceName, spawnService } from '../support/services.ts';
+import { until } from '../support/wait.ts';
 import { type BenchPostgres, onDatabase, startBenchPostgres } from './database.ts';
 
 export interface Pipeline extends AsyncDisposable {
@@ -18,10 +20,12 @@ export interface Pipeline extends AsyncDisposable {
   /** Repos whose CARs lie ready in files. */
   readonly listed: number;
   readonly services: readonly RunningService[];
-  /** Starts the services, so many copies of each, and waits until they are ready. */
+  /** Starts the services, so many copies of each, and waits until all but the ingesters are ready. */
   start(copies?: number): Promise<void>;
-  /** Ends the services. */
-  stop(): Promise<void>;
+  /** Starts one service, and waits until it is ready. */
+  run(name: ServiceName, env?: Record<string, string>): Promise<void>;
+  /** Asks the database. */
+  query<T extends QueryResultRow>(sql: string): Promise<QueryResult<T>>;
   /** Ends the services and gives them an empty database and an empty Redis for the next start. */
   reset(): Promise<void>;
 }
@@ -42,6 +46,8 @@ const DATABASE = 'bench_pipeline';
 export async function startPipeline(options: {
   network: NetworkOptions;
   env?: Record<string, string>;
+  /** Whether the CARs are made beforehand. */
+  prepare?: boolean;
 }): Promise<Pipeline> {
   await using stack = new AsyncDisposableStack();
   const carFolder = await mkdtemp(join(tmpdir(), 'headwater-cars-'));
@@ -50,7 +56,7 @@ export async function startPipeline(options: {
   const redis = stack.use(await startRedis({ aof: true }));
   const size = { carFolder, cachedRecords: 0, ...options.network };
   const network = stack.use(await startRemoteNetwork(size));
-  const listed = await network.call<number>('prepare');
+  const listed = options.prepare === false ? 0 : await network.call<number>('prepare');
   const url = await postgres.create(DATABASE);
   const services: RunningService[] = [];
   stack.defer(() => end(services));
@@ -61,13 +67,20 @@ export async function startPipeline(options: {
     ...{ postgres, redis, network, url, listed, services },
     async start(copies = 1) {
       for (const { name, env: own } of PROGRAMS) {
+        // The last one sets everything going: whoever started it wants to see that.
+        const isLast = name === 'ingester';
         for (let i = 0; i < copies; i++) {
           services.push(await spawnService(name, { ...place, env: { ...env, ...own } }));
         }
-        await Promise.all(services.map((service) => service.ready()));
+        if (!isLast) await Promise.all(services.map((service) => service.ready()));
       }
     },
-    stop: () => end(services),
+    async run(name, own) {
+      const service = await spawnService(name, { ...place, env: { ...env, ...own } });
+      services.push(service);
+      await service.ready();
+    },
+    query: (sql) => onDatabase(url, (client) => client.query(sql)),
     async reset() {
       await end(services);
       await emptied(redis.url);
@@ -96,6 +109,21 @@ export function settingsOf({ addresses }: RemoteNetwork): Record<string, string>
     BACKFILLER_HOST_CONCURRENCY: '50',
     LOG_LEVEL: 'warn',
   };
+}
+
+/** Waits for the first repo in `repo_backfill`. */
+export async function untilListing(redisUrl: string): Promise<void> {
+  const redis = connect(redisUrl, { name: 'bench' });
+  try {
+    const fields = async () => (await redis.xinfo('STREAM', 'repo_backfill')) as (string | number)[];
+    const added = async () => {
+      const list = await fields();
+      return Number(list[list.indexOf('entries-added') + 1]) > 0;
+    };
+    await until('the ingester lists repos', added);
+  } finally {
+    redis.disconnect();
+  }
 }
 
 /** How many repos are complete. */
