@@ -43,5 +43,12 @@ export { type MigrateOptions, MigrationMismatchError, migrate, pendingMigrations
 export { classify, databasePool, inTransaction, isTransient, type Pool, type PoolOptions } from './pool.ts';
 export type { Refused } from './prepare.ts';
 export { type PurgeOptions, purgeRepo } from './purge.ts';
+export {
+  type CountTable,
+  compareCounts,
+  countKeys,
+  repairCounts,
+  type WrongCount,
+} from './recount.ts';
 export { revAt } from './revs.ts';
 export { type Collected, collectTombstones, reopenLost } from './upkeep.ts';

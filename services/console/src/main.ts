@@ -11,6 +11,7 @@ import { SettingsError } from '@headwater/ops';
 import { isPassing } from '@headwater/streams';
 import { Command, CommanderError } from 'commander';
 import { addBackfill } from './commands/backfill.ts';
+import { addCounts } from './commands/counts.ts';
 import { addCursor } from './commands/cursor.ts';
 import { addDead } from './commands/dead.ts';
 import { addDoctor } from './commands/doctor.ts';
@@ -33,6 +34,7 @@ for (const add of [
   addVerify,
   addDead,
   addCursor,
+  addCounts,
   addPause,
   addMigrate,
   addRepo,

@@ -19,6 +19,11 @@ export async function withRedis<T>(run: (redis: Redis, settings: ConsoleSettings
   }
 }
 
+/** Runs a command that opens what it needs by itself. */
+export function withSettings<T>(run: (settings: ConsoleSettings) => Promise<T>): Promise<T> {
+  return run(loadSettings('console'));
+}
+
 export type Sql = postgres.Sql;
 
 /** Runs a command with PostgreSQL open; closed afterwards, whatever happens. */

@@ -81,6 +81,16 @@ it('discards letters, on the record', async () => {
   });
 });
 
+it('counts that are wrong are found and repaired', async () => {
+  await sql`INSERT INTO bsky.post_agg (uri, "likeCount") VALUES ('at://did:plc:x/app.bsky.feed.post/1', 5)`;
+  const found = await headwater('counts', 'verify');
+  expect(found).toMatchObject({ code: 1, out: expect.stringMatching(/likeCount +5 +0\n1 wrong counts/) });
+  expect((await headwater('counts', 'repair', '--dry-run')).out).toContain('1 wrong counts');
+  expect((await headwater('counts', 'repair', '--reason', 'drill')).out).toContain('1 counts repaired');
+  expect(await newest()).toMatchObject({ action: 'counts repair', reason: 'drill' });
+  expect(await headwater('counts', 'verify', '--sample', '10')).toMatchObject({ code: 0 });
+});
+
 it('doctor exits 1 where something is wrong, and says what mends it', async () => {
   await redis.xadd('firehose_live', '*', 'event', '{}');
   const { code, out, err } = await headwater('doctor');
