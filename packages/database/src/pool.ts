@@ -46,6 +46,8 @@ export function databasePool(options: PoolOptions): Pool {
   });
   // A connection that breaks while it is idle is replaced by the next use; unheard, it would end the process.
   pool.on('error', () => undefined);
+  // Nor may one that breaks in the moment between the pool's hand and ours: the next query says what happened.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return pool;
 }
 
