@@ -1,6 +1,6 @@
 import { Cid } from './cid.ts';
 import { RepoError } from './errors.ts';
-import { utf8Text } from './text.ts';
+import { latin1Text, utf8Text } from './text.ts';
 import { isUtf8 } from './utf8.ts';
 
 /** Deepest nesting of maps and lists that is read. Records in use stay below 20. */
@@ -175,9 +175,13 @@ function checkedCid(bytes: Uint8Array): Cid {
 function readText(cursor: CborCursor): string {
   const start = cursor.at;
   const end = start + cursor.argument;
-  if (!isUtf8(cursor.bytes, start, end)) cursor.fail('text is not UTF-8');
   cursor.at = end;
-  return utf8Text(cursor.bytes, start, end);
+  const { bytes } = cursor;
+  let i = start;
+  while (i < end && bytes[i]! < 0x80) i++;
+  if (i === end) return latin1Text(bytes, start, end);
+  if (!isUtf8(bytes, i, end)) cursor.fail('text is not UTF-8');
+  return utf8Text(bytes, start, end);
 }
 
 function readList(cursor: CborCursor, depth: number): CborValue[] {

@@ -7,8 +7,9 @@ import { TreeWalk } from './tree-walk.ts';
 
 const DIGEST_AT = 4;
 const scratch = Buffer.from(`01711220${'00'.repeat(32)}`, 'hex');
-/** One walk serves all commits, since none is left half-way. */
+/** One walk and one set of pieces serve all commits, since none is left half-way. */
 const walk = new TreeWalk();
+const allPieces = new TreePieces();
 
 /**
  * Checks a commit event against its tree (Sync v1.1): every record that it
@@ -35,7 +36,7 @@ export function checkCommit(event: CommitEvent): 'verified' | 'legacy' {
 
 function check({ car, root, ops, prevData }: CommitEvent): 'verified' | 'legacy' {
   const legacy = prevData === null || ops.some((op) => op.prev === undefined);
-  const pieces = new TreePieces();
+  const pieces = allPieces.begin();
   walk.begin(car.index, car.store, root.data, pieces).step(Number.POSITIVE_INFINITY);
   const sorted = ops.length === 1 ? ops : ops.toSorted((a, b) => (a.path < b.path ? -1 : 1));
   const undo = (i: number, found: DigestAt | 'unknown' | undefined) => before(sorted[i]!, found, legacy);

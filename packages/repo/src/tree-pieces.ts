@@ -22,8 +22,15 @@ const encoder = new NodeEncoder();
 export class TreePieces implements TreeVisitor {
   #pieces: Piece[] = [];
   /** The keys of all pieces, one after the other. */
-  #keys = Buffer.allocUnsafe(4096);
+  #keys = Buffer.allocUnsafeSlow(16 * 1024);
   #keysLength = 0;
+
+  /** Begins anew with no pieces, which saves the making of its buffers. */
+  begin(): this {
+    this.#pieces = [];
+    this.#keysLength = 0;
+    return this;
+  }
 
   /** @internal called by the walk, in order */
   entry(
@@ -126,6 +133,7 @@ export class TreePieces implements TreeVisitor {
     if (first.key < 0 && first.layer === layer && to - from === 1) return first;
     // The subtrees come first, since they use the same encoder: the left one, then one after each key.
     const trees: (DigestAt | null)[] = [];
+    const own: Piece[] = [];
     let begin = from;
     for (let i = from; i < to; i++) {
       const piece = pieces[i]!;
@@ -134,18 +142,18 @@ export class TreePieces implements TreeVisitor {
         throw new RepoError('missing-block', 'the blocks lack a node that undoing the operations needs');
       }
       trees.push(this.#node(begin, i, layer - 1));
+      own.push(piece);
       begin = i + 1;
     }
     trees.push(this.#node(begin, to, layer - 1));
-    return this.#encode(from, to, layer, trees);
+    return this.#encode(own, trees);
   }
 
-  #encode(from: number, to: number, layer: number, trees: readonly (DigestAt | null)[]): DigestAt {
-    let entries = 0;
-    encoder.begin(trees.length - 1);
-    for (let i = from; i < to; i++) {
-      const piece = this.#pieces[i]!;
-      if (piece.layer === layer) encoder.add(this.#keys, piece.key, piece.length, trees[++entries]!, piece);
+  #encode(own: readonly Piece[], trees: readonly (DigestAt | null)[]): DigestAt {
+    encoder.begin(own.length);
+    for (let i = 0; i < own.length; i++) {
+      const piece = own[i]!;
+      encoder.add(this.#keys, piece.key, piece.length, trees[i + 1]!, piece);
     }
     return encoder.digest(trees[0]!);
   }
