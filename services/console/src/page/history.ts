@@ -7,7 +7,7 @@ export interface Sample {
   at: number;
   /** Age of the last live event of the relay that is furthest behind, in seconds. */
   lag: number | null;
-  /** Entries by stream. */
+  /** Entries by stream, those put off too. */
   length: Record<string, number>;
   /** Repos that are done with: complete, unavailable or failed. */
   done: number | null;
@@ -53,7 +53,9 @@ function sampleOf({ at, live, streams, repos, dead, redis }: Overview): Sample {
   return {
     at: Date.parse(at),
     lag: lags.length > 0 ? Math.round(Math.max(...lags)) : null,
-    length: Object.fromEntries((streams ?? []).map(({ stream, length }) => [stream, length])),
+    length: Object.fromEntries(
+      (streams ?? []).map(({ stream, length, parked }) => [stream, length + parked]),
+    ),
     done: repos ? finished(repos.byState) : null,
     dead: dead?.reduce((sum, { count }) => sum + count, 0) ?? null,
     redis: redis?.usedBytes ?? null,

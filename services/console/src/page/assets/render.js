@@ -17,6 +17,7 @@ export function renderPage(overview, { operator }) {
     hosts(overview, operator),
     services(overview, operator),
     storage(overview),
+    acts(overview),
   ].join('');
 }
 
@@ -180,10 +181,7 @@ function streams({ streams, history, at }) {
 
 function stream(one, history, now) {
   const share = Math.min(100, Math.max((100 * one.length) / one.mark, (100 * one.bytes) / one.markBytes));
-  const drain =
-    one.length === 0 && one.parked > 0
-      ? '–<small>all is put off</small>'
-      : drainText(history, one.stream, one.length, now);
+  const drain = drainText(history, one.stream, one.length + one.parked, now);
   const lag = one.lag === 'unknown' ? badge('unknown', 'warn') : count(one.lag);
   const figures = [
     ['Entries', `${count(one.length)}<small>mark ${count(one.mark)}</small>`],
@@ -338,6 +336,18 @@ function storage({ postgres, redis, disks }) {
     );
   }
   return card('storage', 'Storage', `<div class="stores">${parts.join('')}</div>`);
+}
+
+function acts({ acts }) {
+  if (!acts) return card('acts', 'Recent actions', unknown('PostgreSQL'));
+  if (acts.length === 0) return card('acts', 'Recent actions', '<p class="empty">Nobody has acted yet.</p>');
+  const rows = acts.map(({ at, actor, action, subject, reason, outcome }) => {
+    const why = reason ? ` <small>${safe(reason)}</small>` : '';
+    const end = outcome === null ? badge('not finished', 'warn') : safe(outcome);
+    const said = `<span class="clip">${end}</span>`;
+    return `<tr>${cell('Time', String(at).slice(0, 19).replace('T', ' '))}${cell('Who', safe(actor))}${cell('Action', `<b>${safe(action)}</b>`)}${cell('Subject', `<span class="clip">${safe(subject)}</span>${why}`)}${cell('Outcome', said)}</tr>`;
+  });
+  return card('acts', 'Recent actions', table(['Time', 'Who', 'Action', 'Subject', 'Outcome'], rows));
 }
 
 function store(name, value, note, share, extra) {
