@@ -1,5 +1,6 @@
 import { type Pausable, type Pause, pausesOf } from '@headwater/streams';
 import { hostKey } from '@headwater/xrpc';
+import { type AuditRow, recentActs } from '../actions/audit.ts';
 import { type Cached, cached } from './cached.ts';
 import { type DeadClass, deadClasses } from './dead-classes.ts';
 import { History, type Sample } from './history.ts';
@@ -34,6 +35,8 @@ export interface Overview {
   redis: RedisView | null;
   disks: DiskView[];
   history: Sample[];
+  /** What operators did last, newest first. */
+  acts: AuditRow[] | null;
   /** What could not be looked at, and why. */
   problems: string[];
 }
@@ -77,7 +80,7 @@ export class Watch {
     const problems: string[] = [];
     const part = <T>(name: string, look: Promise<T>) => within(name, look, problems);
     const relays = settings.relayHosts.map(hostKey);
-    const [pauses, live, streams, counts, lists, hosts, dead, postgres, memory, room, history] =
+    const [pauses, live, streams, counts, lists, hosts, dead, postgres, memory, room, history, acts] =
       await Promise.all([
         part('pauses', pausesOf(redis)),
         part('live sources', liveSources(redis, settings)),
@@ -90,6 +93,7 @@ export class Watch {
         part('Redis', redisView(redis)),
         disks(settings.diskPaths),
         part('history', this.#history.read()),
+        part('audit', recentActs(this.#site.sql, 10)),
       ]);
     const samples = history ?? [];
     const repos = counts && { ...counts, estimate: estimate(counts, streams, lists, samples) };
@@ -101,6 +105,7 @@ export class Watch {
       hosts,
       disks: room,
       history: samples,
+      acts,
       problems,
     };
   }
