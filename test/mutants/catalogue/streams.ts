@@ -1,0 +1,81 @@
+import type { Mutant } from '../mutant.ts';
+
+const src = 'packages/streams/src';
+
+export const streams: readonly Mutant[] = [
+  {
+    name: 'streams/bytes-unbounded',
+    breaks: 'Redis full: a budget in bytes as well as in entries',
+    file: `${src}/scripts/append.ts`,
+    from: "if room <= 0 then return {'bytes'} end",
+    to: '',
+    tests: [`${src}/producer.test.ts`],
+  },
+  {
+    name: 'streams/failure-acknowledged',
+    breaks: 'no entry is acknowledged after a failed write',
+    behaviour: 6,
+    file: `${src}/settler.ts`,
+    from: 'return { error };',
+    to: 'return { verdicts: [] };',
+    tests: [`${src}/failures.test.ts`],
+  },
+  {
+    name: 'streams/whole-batch-poisoned',
+    breaks: 'the siblings of a poison entry are written',
+    behaviour: 7,
+    file: `${src}/settler.ts`,
+    from: 'if (!isTransient(err)) return await this.#split(batch, err);',
+    to: "if (!isTransient(err)) { for (const entry of batch) await this.#endings.bury(entry, reasonOf(err, 'failed'), err); return; }",
+    tests: [`${src}/failures.test.ts`],
+  },
+  {
+    name: 'streams/trimmed-to-delivered',
+    breaks: 'trimming never deletes what is delivered and not acknowledged',
+    file: `${src}/scripts/group.ts`,
+    from: 'local bound = pending[1] > 0 and pending[2] or string',
+    to: 'local bound = string',
+    tests: [`${src}/group.test.ts`],
+  },
+  {
+    name: 'streams/claimed-dropped',
+    breaks: 'claimed entries are processed',
+    file: `${src}/reader.ts`,
+    from: 'if (!this.#hand.has(stream, id)) this.#take(stream, id, fields, { deliveries, ...parseTries(tries) });',
+    to: 'if (!this.#hand.has(stream, id)) await redis.xack(stream, group, id);',
+    tests: [`${src}/failures.test.ts`],
+  },
+  {
+    name: 'streams/tries-not-counted',
+    breaks: 'the dead letters fill: tries are counted',
+    behaviour: 7,
+    file: `${src}/settler.ts`,
+    from: 'if (attempts >= maxAttempts) return',
+    to: 'if (attempts > maxAttempts) return',
+    tests: [`${src}/failures.test.ts`],
+  },
+  {
+    name: 'streams/pressed-batch-dropped',
+    breaks: 'under backpressure the same batch is written later',
+    file: `${src}/producer.ts`,
+    from: "if ('first' in answer) return answer.first;",
+    to: "return 'first' in answer ? answer.first : '0-0';",
+    tests: [`${src}/producer.test.ts`],
+  },
+  {
+    name: 'streams/lease-not-asked',
+    breaks: 'who has lost a lease writes nothing',
+    file: `${src}/scripts/append.ts`,
+    from: "if ARGV[7] ~= '' and redis.call('GET', KEYS[4]) ~= ARGV[7] then return {'fenced'} end",
+    to: '',
+    tests: [`${src}/producer.test.ts`],
+  },
+  {
+    name: 'ops/task-dies-quietly',
+    breaks: 'a task that fails is started again',
+    file: 'packages/ops/src/supervise.ts',
+    from: 'if (err !== undefined && isFatal?.(err)) throw err;',
+    to: 'if (err !== undefined) return;',
+    tests: ['packages/ops/src/ops.test.ts'],
+  },
+];
