@@ -65,7 +65,7 @@ it('a record whose delete came first never comes back, and leaves nothing in rec
 });
 
 it('an avatar is the CID in its blob', async () => {
-  const avatar = blob('a face', 'image/png');
+  const avatar = blob('a face', 'image/png') as { ref: { $link: string } };
   await applyEvents(pool, [[create(didOf(1), 'app.bsky.actor.profile', 'self', { avatar })]]);
   expect((await pool.query('SELECT "avatarCid" FROM profile')).rows).toEqual([
     { avatarCid: avatar.ref.$link },

@@ -30,15 +30,6 @@ export const repo: readonly Mutant[] = [
     tests: [`${src}/snapshot.test.ts`],
   },
   {
-    name: 'repo/subtrees-shared',
-    breaks: 'a subtree bomb is refused',
-    behaviour: 14,
-    file: `${src}/tree-walk.ts`,
-    from: "if ((this.#visited[block >> 3]! & bit) !== 0) refuse('two parents share a node of the tree');",
-    to: '',
-    tests: [`${src}/tree.test.ts`],
-  },
-  {
     name: 'repo/key-order-unchecked',
     breaks: 'keys of a tree are in strict order',
     behaviour: 14,
