@@ -25,6 +25,8 @@ describe('the status page', () => {
   let console_: RunningService;
   let sql: postgres.Sql;
   let url: string;
+  let living: Promise<unknown>;
+  const over = new AbortController();
 
   beforeAll(async () => {
     [server, network] = await Promise.all([
@@ -54,9 +56,12 @@ describe('the status page', () => {
     pipeline = new Pipeline(place);
     console_ = await startService('console', place);
     await pipeline.start();
+    living = network.run({ operations: 1_000_000, perSecond: 5, signal: over.signal });
     await until('a repo is complete', async () => (await complete()) > 0);
   }, 120_000);
   afterAll(async () => {
+    over.abort();
+    await living?.catch(() => undefined);
     await console_?.[Symbol.asyncDispose]();
     await pipeline?.[Symbol.asyncDispose]();
     await sql?.end();
@@ -167,6 +172,8 @@ describe('the status page', () => {
     await service.getByText('may run').waitFor();
     await until('it goes on', async () => (await complete()) > still);
 
+    await page.locator('#acts tr', { hasText: 'to see it stand still' }).first().waitFor();
+    await page.locator('#live tr', { hasText: 'firehose' }).filter({ hasNotText: 'unknown' }).waitFor();
     const acts = await sql`SELECT actor, action, outcome FROM headwater.audit ORDER BY id`;
     expect(acts.map(({ actor, action }) => [actor, action])).toEqual([
       ['operator (bearer)', 'discard'],
