@@ -197,6 +197,8 @@ describe('the status page', () => {
       const page = await browser.newPage();
       await page.goto(url);
       if (shots) await page.screenshot({ path: `${shots}/${look.scheme}-${look.width}.png`, fullPage: true });
+      const act = await page.locator('#acts tbody tr').first().textContent();
+      expect(act).toMatch(/^\d{4}-\d\d-\d\d \d\d:/);
       const wide = await page.evaluate('document.documentElement.scrollWidth');
       expect(wide, `${look.scheme} ${look.width}`).toBeLessThanOrEqual(look.width);
     }

@@ -35,5 +35,5 @@ export async function audited(sql: Sql, act: Act, run: () => Promise<string>): P
 /** The newest acts, newest first. */
 export async function recentActs(sql: Sql, most = 20): Promise<AuditRow[]> {
   return sql<AuditRow[]>`
-    SELECT at, actor, action, subject, reason, outcome FROM headwater.audit ORDER BY id DESC LIMIT ${most}`;
+    SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') AS at, actor, action, subject, reason, outcome FROM headwater.audit ORDER BY id DESC LIMIT ${most}`;
 }
