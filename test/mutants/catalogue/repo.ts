@@ -114,7 +114,7 @@ export const repo: readonly Mutant[] = [
     breaks: 'invalid UTF-8 is refused',
     behaviour: 14,
     file: `${src}/cbor.ts`,
-    from: "if (!isUtf8(cursor.bytes, start, end)) cursor.fail('text is not UTF-8');",
+    from: "if (!isUtf8(bytes, i, end)) cursor.fail('text is not UTF-8');",
     to: '',
     tests: [`${src}/cbor.test.ts`],
   },
