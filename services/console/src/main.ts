@@ -4,7 +4,7 @@
  * Owns: what an operator types and reads. Refuses to know: how an entry is
  * written or a repo read; every command is a short way through the packages.
  * Destructive commands take `--dry-run` and
- * `--reason`, and leave an audit row. A crash in the middle of one leaves
+ * a reason, and leave an audit row. A crash in the middle of one leaves
  * each letter or job either moved or not, never both.
  */
 import { SettingsError } from '@headwater/ops';

@@ -4,9 +4,10 @@ import { onRecord } from '../actions/on-record.ts';
 import { CommandError } from '../errors.ts';
 import { type ConsoleSettings, withSettings } from '../open.ts';
 import { table } from '../table.ts';
+import { wholeNumber } from '../words.ts';
 
 interface Options {
-  sample?: string;
+  sample?: number;
   json?: boolean;
   dryRun?: boolean;
   reason?: string;
@@ -23,7 +24,7 @@ export function addCounts(program: Command): void {
   counts
     .command('verify')
     .description('say which counts are not what their rows say; exits 1 then')
-    .option('--sample <n>', 'only as many of each kind, chosen by chance')
+    .option('--sample <n>', 'only as many of each kind, chosen by chance', wholeNumber)
     .option('--json', 'as JSON')
     .addHelpText('after', '\nExample:\n  headwater counts verify --sample 10000')
     .action((options: Options) => withSettings((settings) => verify(settings, options)));
@@ -36,9 +37,7 @@ export function addCounts(program: Command): void {
 }
 
 async function verify(settings: ConsoleSettings, { sample, json }: Options): Promise<void> {
-  if (sample !== undefined && !/^[1-9]\d*$/.test(sample))
-    throw new CommandError('--sample takes a whole number');
-  const { wrong, looked } = await look(settings, { ...(sample && { sample: Number(sample) }) });
+  const { wrong, looked } = await look(settings, { ...(sample && { sample }) });
   console.log(json ? JSON.stringify({ looked, wrong }) : render(wrong, looked));
   if (wrong.length > 0) throw new CommandError('counts are wrong: `headwater counts repair` mends them');
 }

@@ -9,9 +9,11 @@ import { compareRows, type Difference, type Row } from '../compare.ts';
 import { CommandError } from '../errors.ts';
 import { type ConsoleSettings, type Sql, withRedis, withSql } from '../open.ts';
 import { table } from '../table.ts';
+import { wholeNumber } from '../words.ts';
 
 interface Options {
-  did: string[];
+  did?: string[];
+  sample?: number;
   json?: boolean;
 }
 
@@ -29,19 +31,24 @@ export function addVerify(program: Command): void {
   program
     .command('verify')
     .description("compare accounts' repos on their PDS with the rows; exits 1 when one differs")
-    .requiredOption('--did <did...>', 'accounts to compare')
+    .option('--did <did...>', 'accounts to compare')
+    .option('--sample <n>', 'so many accounts that are complete, chosen by chance', wholeNumber)
     .option('--json', 'JSON lines, with every difference')
+    .addHelpText('after', '\nExample:\n  headwater verify --sample 100')
     .action(verify);
 }
 
-async function verify({ did: dids, json }: Options): Promise<void> {
+async function verify({ did = [], sample, json }: Options): Promise<void> {
+  if (did.length === 0 && sample === undefined)
+    throw new CommandError('say which accounts: --did or --sample');
   const verdicts: Verdict[] = [];
   await withRedis((redis, settings) =>
     withSql(settings, async (sql) => {
       await using client = new XrpcClient(settings);
       const metrics = new Metrics('console');
       const { identities } = createIdentity({ client, store: redis, metrics, settings });
-      for (const did of dids) verdicts.push(await verdictOf(did, { client, identities, sql, settings }));
+      const dids = [...did, ...(sample === undefined ? [] : await sampled(sql, sample))];
+      for (const one of dids) verdicts.push(await verdictOf(one, { client, identities, sql, settings }));
     }),
   );
   if (json) for (const verdict of verdicts) console.log(JSON.stringify(verdict));
@@ -50,9 +57,18 @@ async function verify({ did: dids, json }: Options): Promise<void> {
   if (wrong.length > 0) {
     const again = wrong.map((v) => v.did).join(' ');
     throw new CommandError(
-      `${wrong.length} of ${dids.length} differ. Fetch again: headwater backfill --force --did ${again}`,
+      `${wrong.length} of ${verdicts.length} differ. Fetch again: headwater backfill --force --did ${again}`,
     );
   }
+}
+
+/** Complete repos by chance, of a share of the table's pages. */
+async function sampled(sql: Sql, most: number): Promise<string[]> {
+  const rows = await sql<{ did: string }[]>`
+    SELECT did FROM headwater.repo TABLESAMPLE SYSTEM (least(100, 1 + 100 * ${most}::float8 / greatest(1,
+      (SELECT reltuples FROM pg_class WHERE oid = 'headwater.repo'::regclass))))
+    WHERE state = 'complete' ORDER BY random() LIMIT ${most}`;
+  return rows.map(({ did }) => did);
 }
 
 export interface Parts {
