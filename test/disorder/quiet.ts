@@ -172,8 +172,14 @@ async function letTimePass(redis: Redis, client: pg.Client): Promise<void> {
       await redis.hset(`repo_backfill:host:${host}`, 'until', `${Date.now()}`);
     }
   }
+  const { stream, later } = keysOf(redis, 'firehose_backfill');
+  if ((await redis.xlen(stream)) + (await redis.zcard(later)) === 0) await client.query(ageSent);
   await client.query(`UPDATE headwater.departure SET due = now() WHERE due > now() + interval '3 seconds'`);
   await client.query(
     `UPDATE headwater.repo SET asked_at = now() - interval '1 day' WHERE gap_at IS NOT NULL AND asked_at < now() - interval '5 seconds'`,
   );
 }
+
+/** Where nothing is on its way any more, what is said to be is lost. */
+const ageSent = `UPDATE headwater.repo SET updated_at = now() - interval '2 minutes'
+  WHERE state = 'sent' AND updated_at < now() - interval '5 seconds' AND updated_at > now() - interval '1 minute'`;

@@ -22,6 +22,10 @@ export interface DisorderOptions {
   /** Further settings of the services, and arguments of their Node; with these they may kill themselves. */
   env?: Record<string, string>;
   nodeArgs?: string[];
+  /** Servers of the test's own, where these are to suffer too. */
+  servers?: { redisUrl: string; databaseUrl: string };
+  /** What happens to them while the network lives; after it they are up. */
+  meanwhile?: () => Promise<void>;
   /** Longest wait for quiet at the end. */
   quietMs: number;
 }
@@ -74,12 +78,12 @@ export async function runDisorder(options: DisorderOptions): Promise<DisorderRep
     ...(rates && { rates }),
     ...(faults && { faults }),
   });
-  await using database = await createDatabase();
-  await using server = await startRedis({ aof: true });
-  const redis = connect(server.url, { name: 'test' });
+  await using own = options.servers ? undefined : await startServers();
+  const { redisUrl, databaseUrl } = options.servers ?? own!;
+  const redis = connect(redisUrl, { name: 'test' });
   await using pipeline = new Pipeline({
-    redisUrl: server.url,
-    databaseUrl: database.url,
+    redisUrl,
+    databaseUrl,
     plcUrl: network.plcUrl,
     env: {
       ...SETTINGS,
@@ -91,10 +95,20 @@ export async function runDisorder(options: DisorderOptions): Promise<DisorderRep
     ...(options.nodeArgs && { nodeArgs: options.nodeArgs }),
   });
   try {
-    return await observe(options, { network, redis, pipeline, databaseUrl: database.url });
+    return await observe(options, { network, redis, pipeline, databaseUrl });
   } finally {
     redis.disconnect();
   }
+}
+
+async function startServers() {
+  const database = await createDatabase();
+  const server = await startRedis({ aof: true });
+  const end = async () => {
+    await server.stop();
+    await database.drop();
+  };
+  return { redisUrl: server.url, databaseUrl: database.url, [Symbol.asyncDispose]: end };
 }
 
 /** A report in a few lines: the first differences of each kind, and what struck the repos concerned. */
@@ -123,7 +137,7 @@ async function observe(options: DisorderOptions, place: Place): Promise<Disorder
     killEveryMs === undefined
       ? Promise.resolve()
       : killAtRandom(pipeline, new Random(seed), { betweenMs: killEveryMs, signal: over.signal });
-  await network.run({ operations, perSecond });
+  await Promise.all([network.run({ operations, perSecond }), options.meanwhile?.()]);
   over.abort();
   await killing;
   network.calm();
