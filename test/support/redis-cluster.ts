@@ -31,12 +31,7 @@ const settings = [
  * of each if wanted. Resolves when every node says that all is well.
  */
 export async function startRedisCluster({ replicas = false } = {}): Promise<TestCluster> {
-  // The nodes' own port is 10,000 above.
-  const port = 20_000 + Math.floor(Math.random() * 20_000);
-  const servers: TestRedis[] = [];
-  for (let i = 0; i < (replicas ? 6 : 3); i++) {
-    servers.push(await startRedis({ port: port + i, args: settings }));
-  }
+  const servers = await startNodes(replicas ? 6 : 3);
   const nodes = servers.map((server) => connect(server.url));
   try {
     await join(nodes, servers[0]!.port);
@@ -55,6 +50,24 @@ export async function startRedisCluster({ replicas = false } = {}): Promise<Test
   };
   const url = `redis+cluster://${masters.join(',')}`;
   return { url, port: servers[0]!.port, servers, masterOf, stop, [Symbol.asyncDispose]: stop };
+}
+
+/**
+ * A node's own port is 10,000 above its clients'. Both lie below the ports that
+ * the system gives out by itself (from 32,768), yet another program, or a test
+ * beside this one, may hold one: then all of them move on.
+ */
+async function startNodes(count: number): Promise<TestRedis[]> {
+  for (let attempt = 1; ; attempt++) {
+    const port = 11_000 + Math.floor(Math.random() * 11_000);
+    const starts = Array.from({ length: count }, (_, i) => startRedis({ port: port + i, args: settings }));
+    const settled = await Promise.allSettled(starts);
+    const servers = settled.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []));
+    if (servers.length === count && servers.every((server, i) => server.port === port + i)) return servers;
+    await Promise.all(servers.map((server) => server.stop()));
+    const failed = settled.find((start) => start.status === 'rejected');
+    if (attempt === 5) throw failed?.reason ?? new Error(`no ${count} free ports in a row from ${port}`);
+  }
 }
 
 async function join(nodes: readonly Redis[], firstPort: number): Promise<void> {

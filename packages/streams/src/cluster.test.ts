@@ -17,8 +17,8 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  redis.disconnect();
-  await cluster.stop();
+  redis?.disconnect();
+  await cluster?.stop();
 });
 
 it('appends, consumes, parks, buries and requeues on a cluster', async () => {
