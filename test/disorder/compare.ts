@@ -154,13 +154,13 @@ async function compareLabels(client: pg.Client, labels: Omit<Partial<LabelRow>, 
     if (!isRight) differences.push(`label ${JSON.stringify(label)} is held as ${JSON.stringify(held)}`);
   }
   for (const [key, [row]] of there) {
-    // Whether labels without a (good) signature or with an odd date of expiry are taken is left open.
+    // Whether labels with an odd date of expiry are taken is left open.
     if (!OPEN_VALUES.has(row!.val)) differences.push(`label ${key} should not be there`);
   }
   return differences;
 }
 
-const OPEN_VALUES = new Set(['unsigned', 'forged', 'odd-exp', 'no-exp']);
+const OPEN_VALUES = new Set(['odd-exp', 'no-exp']);
 
 type Counts = ReturnType<ReturnType<Network['truth']>['counts']>;
 

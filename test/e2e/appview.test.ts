@@ -5,6 +5,7 @@ import { AppView, type Params } from '../reference/appview.ts';
 import { diffTables, formatDiff } from '../reference/diff.ts';
 import { dumpTables } from '../reference/tables.ts';
 import { live, settle, type Town } from '../reference/town.ts';
+import { didKey } from '../simulator/protocol/keys.ts';
 import { createDatabase, startRedis, type TestDatabase, type TestRedis } from '../support/index.ts';
 import { FakeLabeler } from '../support/labeler.ts';
 import { type Account, type Network, startNetwork } from '../support/network.ts';
@@ -32,7 +33,7 @@ describe('the AppView answers from our tables as from its own', { timeout: 120_0
   beforeAll(async () => {
     [network, redis, labeler] = await Promise.all([startNetwork(), startRedis(), FakeLabeler.start()]);
     [theirs, ours] = [await createDatabase('template0'), await createDatabase()];
-    labelerDid = await makeLabeler(network, labeler.url);
+    labelerDid = await makeLabeler(network, labeler);
     const { plcUrl } = network;
     const common = { plcUrl, labelers: [labelerDid] };
     reference = await AppView.start({ ...common, databaseUrl: theirs.url, index: network.pdsUrl });
@@ -230,8 +231,8 @@ function normal(value: unknown): unknown {
   return Object.fromEntries(entries.map(([key, inner]) => [key, normal(inner)]));
 }
 
-/** A DID in the PLC directory whose document names this labeler. @returns it */
-async function makeLabeler(network: Network, endpoint: string): Promise<string> {
+/** A DID in the PLC directory whose document names this labeler and its key. @returns it */
+async function makeLabeler(network: Network, { url: endpoint, key }: FakeLabeler): Promise<string> {
   const { Secp256k1Keypair } = await import('@atproto/crypto');
   const signer = await Secp256k1Keypair.create();
   const client = network.plc.getClient();
@@ -244,6 +245,7 @@ async function makeLabeler(network: Network, endpoint: string): Promise<string> 
   });
   await client.updateData(did, signer, (data) => {
     data.services['atproto_labeler'] = { type: 'AtprotoLabeler', endpoint };
+    data.verificationMethods['atproto_label'] = didKey(key);
     return data;
   });
   return did;

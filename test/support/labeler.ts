@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { encode } from '@ipld/dag-cbor';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { deriveKey, type SigningKey, sign } from '../simulator/protocol/keys.ts';
 import { didOf } from './repos.ts';
 
 /** A label as com.atproto.label.defs#label has it; `src` is filled in. */
@@ -16,23 +17,36 @@ export interface NewLabel {
   src?: string;
 }
 
+/** A label with the signature of its key. */
+export function signedLabel<T extends object>(label: T, key: SigningKey): T & { sig: Uint8Array } {
+  return { ...label, sig: Uint8Array.from(sign(key, encode(label))) };
+}
+
+/** How a DID document names the key that signs labels. */
+export function labelMethod(did: string, { multibase }: SigningKey) {
+  return { id: `${did}#atproto_label`, type: 'Multikey', controller: did, publicKeyMultibase: multibase };
+}
+
 /**
  * A labeler on loopback: its DID document (it stands in for the PLC directory
  * too), the page that names its DID, and subscribeLabels from any cursor.
  */
 export class FakeLabeler implements AsyncDisposable {
   readonly did: string;
+  /** Signs what is emitted from now on; the DID document names it. */
+  key: SigningKey;
   private readonly server: Server;
   private readonly sockets = new Map<WebSocket, number>();
   private readonly frames: Uint8Array[] = [];
 
   private constructor(name: string) {
     this.did = didOf(name);
+    this.key = deriveKey('k256', name);
     this.server = createServer((request, response) => {
       const document = {
         id: this.did,
         alsoKnownAs: [],
-        verificationMethod: [],
+        verificationMethod: [labelMethod(this.did, this.key)],
         service: [{ id: '#atproto_labeler', type: 'AtprotoLabeler', serviceEndpoint: this.url }],
       };
       const answers: Record<string, object> = {
@@ -69,11 +83,11 @@ export class FakeLabeler implements AsyncDisposable {
     return `http://${this.host}`;
   }
 
-  /** Sends labels in one frame to all who listen, and to those who come later with an older cursor. */
+  /** Sends labels in one frame, signed, to all who listen, and to those who come later with an older cursor. */
   emit(...labels: NewLabel[]): void {
     const body = {
       seq: this.frames.length + 1,
-      labels: labels.map((label) => ({ ver: 1, src: this.did, ...label })),
+      labels: labels.map((label) => signedLabel({ ver: 1, src: this.did, ...label }, this.key)),
     };
     this.frames.push(Buffer.concat([encode({ op: 1, t: '#labels' }), encode(body)]));
     this.flush();

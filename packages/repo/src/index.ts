@@ -38,6 +38,7 @@ export {
 } from './frame.ts';
 export { checkCommit } from './inversion.ts';
 export { JsonBytes } from './json-bytes.ts';
+export { LABEL_VERSION, unsignedLabel } from './label-bytes.ts';
 export { decodeLabelFrame, type LabelFrame, type LabelsFrame } from './label-frame.ts';
 export { cborToJson, MAX_RECORD_BYTES, recordToJson } from './lexicon-json.ts';
 export { isNsid, splitPath } from './repo-path.ts';

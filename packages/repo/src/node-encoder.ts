@@ -91,7 +91,7 @@ export class NodeEncoder {
 }
 
 /** Writes the head of an item; returns where it ends. */
-function writeHead(out: Buffer, at: number, major: number, argument: number): number {
+export function writeHead(out: Buffer, at: number, major: number, argument: number): number {
   const first = major << 5;
   if (argument < 24) {
     out[at] = first | argument;

@@ -28,10 +28,10 @@ export async function runIngester(
     const { identities } = createIdentity({ client, store: redis, metrics, settings });
     await using verifying = createVerifier({ settings, identities, redis, log, tuning });
     using repairs = new Repairs(redis, settings.highWaterMark, own);
-    const { verifier } = verifying;
+    const { verifier, signatures } = verifying;
     const [doubles, streams] = [new Doubles(), streamMetrics(metrics)];
     const base = { settings, redis, client, identities, log, tuning };
-    const shared: Shared = { ...base, verifier, doubles, repairs, streams, metrics: own };
+    const shared: Shared = { ...base, verifier, signatures, doubles, repairs, streams, metrics: own };
     const tasks = tasksOf(shared);
     await using _ops = await startOpsServer({
       port: settings.metricsPort,

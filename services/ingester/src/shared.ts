@@ -5,6 +5,7 @@ import type { XrpcClient } from '@headwater/xrpc';
 import type { Doubles } from './live/doubles.ts';
 import type { Feed, IngesterMetrics } from './metrics.ts';
 import type { Repairs } from './repairs.ts';
+import type { SignatureChecker } from './verify/signatures.ts';
 import type { Verifier } from './verify/verifier.ts';
 
 export type Settings = Context<'ingester'>['settings'];
@@ -24,6 +25,7 @@ export interface Shared {
   client: XrpcClient;
   identities: IdentityResolver;
   verifier: Verifier;
+  signatures: SignatureChecker;
   doubles: Doubles;
   repairs: Repairs;
   streams: StreamMetrics;

@@ -9,6 +9,7 @@ import { followFirehose } from './live/firehose.ts';
 import { resolveLabeler } from './live/labeler.ts';
 import { followLabels } from './live/labels.ts';
 import { common, type Settings, type Shared, type Task } from './shared.ts';
+import { LabelSignatures } from './verify/label-signatures.ts';
 
 /** Labelers can be silent for long: dead is only what says nothing for ten times as long. */
 const labelerPatience = 10;
@@ -58,13 +59,18 @@ function firehoseTasks(shared: Shared): Task[] {
 }
 
 function labelTasks(shared: Shared): Task[] {
-  const { settings, client, identities } = shared;
+  const { settings, client, identities, signatures: checker, tuning } = shared;
   return settings.labelerHosts.map((name): Task => {
     const host = hostKey(name);
     const run: Task['run'] = async (signal, guard) => {
       const labeler = await resolveLabeler(name, { client, identities, signal });
       const idleMs = settings.idleMs * labelerPatience;
-      await followLabels({ ...common(shared, 'label_live'), host, labeler, idleMs, guard }, signal);
+      const pause = tuning.pause && { pause: tuning.pause };
+      const signatures = settings.verifyLabels && {
+        signatures: new LabelSignatures({ labeler, identities, signatures: checker, ...pause }),
+      };
+      const options = { ...common(shared, 'label_live'), host, labeler, idleMs, guard, ...signatures };
+      await followLabels(options, signal);
     };
     return { name: `labels ${host}`, stream: 'label_live', host, run, feed: 'labels', state: 'starting' };
   });

@@ -57,7 +57,7 @@ export const LABEL_FAULTS = {
     },
   },
   'label-no-signature': {
-    expect: 'any',
+    expect: 'drop',
     run: (labeler, own) => sent(labeler, forged(own, { val: 'unsigned' }) as never),
   },
   'label-bad-exp': {

@@ -52,6 +52,11 @@ export const ingester = {
     'How long a commit waits for the DID document that its signature is verified with while the directory gives no answer, in milliseconds. Then it is left out, and its repo is fetched when the directory is back: nothing is believed on trust. Commits of other accounts go on meanwhile.',
     { default: 60_000 },
   ),
+  verifyLabels: flag(
+    'INGESTER_VERIFY_LABELS',
+    'Take only labels that are signed with the key that the DID document of their labeler names under `#atproto_label`. Off: for a labeler that signs none, or whose old labels are to count though they were signed with a former key.',
+    { default: true },
+  ),
   keyCacheSize: int(
     'INGESTER_KEY_CACHE_SIZE',
     'Signing keys remembered in Redis, at most (some 130 bytes each): those of the accounts that write.',

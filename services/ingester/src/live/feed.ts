@@ -1,4 +1,4 @@
-import type { RepoJob } from '@headwater/events';
+import type { LabelEvent, RepoJob } from '@headwater/events';
 import type { Fields } from '@headwater/streams';
 import type { Statement } from '../verify/verifier.ts';
 import type { Claim } from './doubles.ts';
@@ -15,6 +15,8 @@ export interface Outcome {
   did?: string;
   /** A signed statement, to be verified before the entry is believed; gone when it has been looked at. */
   statement?: Statement;
+  /** The labels of the entry, to be verified before it is believed; gone when they have been looked at. */
+  labels?: LabelEvent[];
   /** Of a statement: what names it. */
   at?: { rev: string; commit: string };
   /** The first copy of it that has come. */

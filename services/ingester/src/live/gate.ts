@@ -179,7 +179,7 @@ export class Gate {
 }
 
 /** The item without what is not needed any more: a frame keeps alive all that came with it through the socket. */
-function slim({ outcome, ticket, frame }: Item): Item {
-  const { statement: _, ...rest } = outcome;
+export function slim({ outcome, ticket, frame }: Item): Item {
+  const { statement: _, labels: __, ...rest } = outcome;
   return { outcome: rest, ticket, ...(outcome.dead && frame && { frame }) };
 }

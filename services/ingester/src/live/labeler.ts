@@ -9,6 +9,8 @@ export interface Labeler {
   address: string;
   /** The operator gave the address; otherwise its DID document did. */
   trusted: boolean;
+  /** The key that signs its labels, as did:key. */
+  key: string | undefined;
 }
 
 /** The labeler can't be followed: what it says of itself is missing or contradicts its DID document. */
@@ -38,18 +40,18 @@ interface Network {
  */
 export async function resolveLabeler(name: string, network: Network): Promise<Labeler> {
   if (isDid(name)) {
-    const { labeler } = await network.identities.resolve(name);
+    const { labeler, labelKey: key } = await network.identities.resolve(name);
     if (labeler === undefined) throw new LabelerError(name, 'its DID document names no #atproto_labeler');
-    return { did: name, address: labeler, trusted: false };
+    return { did: name, address: labeler, trusted: false, key };
   }
   const url = hostUrl(name);
   const did = await didOfHost(name, url, network);
-  const { labeler } = await network.identities.resolve(did);
+  const { labeler, labelKey: key } = await network.identities.resolve(did);
   if (labeler === undefined || new URL(labeler).host !== url.host) {
     const why = `it calls itself ${did}, whose document names ${labeler ?? 'no labeler'}; set the DID instead of the host`;
     throw new LabelerError(name, why);
   }
-  return { did, address: name, trusted: true };
+  return { did, address: name, trusted: true, key };
 }
 
 async function didOfHost(name: string, url: URL, { client, signal }: Network): Promise<string> {

@@ -10,9 +10,10 @@ import { structural, trusting, type Verifier } from './verifier.ts';
 
 export interface Verifying extends AsyncDisposable {
   verifier: Verifier;
+  signatures: SignatureChecker;
 }
 
-/** The verifier of a process, by its settings; shared by all of its subscriptions. */
+/** What a process verifies with, by its settings; shared by all of its subscriptions. */
 export function createVerifier({
   settings,
   identities,
@@ -27,18 +28,18 @@ export function createVerifier({
   tuning: Tuning;
 }): Verifying {
   const drop = (did: string) => identities.drop(did);
+  const signatures = new SignatureChecker();
+  const shared = { signatures, [Symbol.asyncDispose]: () => signatures[Symbol.asyncDispose]() };
   const { verify, verifyWaitMs, keyCacheSize, identityTtlMs } = settings;
   if (verify !== 'full') {
-    const verifier = { ...(verify === 'off' ? trusting : structural), drop };
-    return { verifier, [Symbol.asyncDispose]: async () => {} };
+    return { ...shared, verifier: { ...(verify === 'off' ? trusting : structural), drop } };
   }
   const store = new KeyStore(redis, keyCacheSize, log);
-  const signatures = new SignatureChecker();
   const verifier = new FullVerifier({
     keys: new SigningKeys({ identities, store, ttlMs: identityTtlMs }),
     signatures,
     waitMs: verifyWaitMs,
     ...(tuning.pause && { pause: tuning.pause }),
   });
-  return { verifier, [Symbol.asyncDispose]: () => signatures[Symbol.asyncDispose]() };
+  return { ...shared, verifier };
 }
