@@ -1,7 +1,7 @@
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { useDatabase } from '../../../test/support/index.ts';
 import { truncateAll } from '../testing/dump.ts';
-import { databasePool, dueHandles, type Pool, postponeHandle, writeHandle } from './index.ts';
+import { agedHandles, databasePool, dueHandles, type Pool, postponeHandle, writeHandle } from './index.ts';
 
 const database = useDatabase();
 let pool: Pool;
@@ -48,4 +48,51 @@ it('lends what is due to one worker at a time, and forgets or postpones what is 
     { did: 'did:plc:2', refresh: false, tries: 1 },
     { did: 'did:plc:3', refresh: false, tries: 1 },
   ]);
+});
+
+describe('handles that were verified long ago', () => {
+  const day = 86_400_000;
+  const aged = (limit: number) => agedHandles(pool, { maxAgeMs: 7 * day, limit, leaseMs: 60_000 });
+  /** Accounts n = 1 … count; the handle of n was verified n - ½ days ago. */
+  const fill = (count: number) =>
+    pool.query(
+      `INSERT INTO actor (did, handle, "indexedAt")
+       SELECT 'did:plc:' || n, 'h' || n || '.test',
+         to_char(now() AT TIME ZONE 'UTC' - n * interval '1 day' + interval '12 hours', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')
+       FROM generate_series(1, $1::int) n`,
+      [count],
+    );
+  const names = (due: { did: string }[]) => due.map(({ did }) => did.slice('did:plc:'.length)).sort();
+
+  it('are lent to one worker, the oldest first', async () => {
+    await fill(12);
+    expect(names(await aged(2))).toEqual(['11', '12']);
+    const both = await Promise.all([aged(2), aged(10)]);
+    expect(names(both.flat())).toEqual(['10', '8', '9']);
+    expect(await aged(10)).toEqual([]);
+    const lent = await pool.query('SELECT refresh, tries, due > now() AS later FROM headwater.handle_due');
+    expect(new Set(lent.rows.map((row) => JSON.stringify(row)))).toEqual(
+      new Set([JSON.stringify({ refresh: true, tries: 0, later: true })]),
+    );
+  });
+
+  it('are not lent where they are due anyway, and hold up nobody where nobody answers for them', async () => {
+    await fill(9);
+    await pool.query(`UPDATE actor SET handle = NULL WHERE did = 'did:plc:9'`);
+    await pool.query(
+      `INSERT INTO headwater.handle_due (did, due) VALUES ('did:plc:8', now() + interval '1 hour')`,
+    );
+    expect(await aged(1)).toEqual([]);
+    await postponeHandle(pool, 'did:plc:8', day);
+    expect(await aged(1)).toEqual([]);
+  });
+
+  it('are found by an index', async () => {
+    await fill(20_000);
+    await pool.query('ANALYZE actor');
+    const { rows } = await pool.query(
+      `EXPLAIN SELECT did FROM actor WHERE handle IS NOT NULL AND "indexedAt" < '2026' ORDER BY "indexedAt" LIMIT 10`,
+    );
+    expect(rows.map((row) => row['QUERY PLAN']).join('\n')).toContain('actor_handle_age_idx');
+  });
 });

@@ -28,11 +28,48 @@ export async function dueHandles(pool: Pool, limit: number, leaseMs: number): Pr
   }
 }
 
+/*
+ * Taken is as good as looked at: whose look fails is handed out by its row in handle_due from then on, and never
+ * stands at the front of this index for ever.
+ */
+const takeAged = `UPDATE actor SET "indexedAt" = $1 WHERE did IN (
+    SELECT did FROM actor WHERE handle IS NOT NULL AND "indexedAt" < $2
+    ORDER BY "indexedAt" LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED
+  )
+  RETURNING did`;
+
+const lendAged = `INSERT INTO headwater.handle_due (did, due, refresh)
+  SELECT did, now() + make_interval(secs => $2), true FROM unnest($1::text[]) AS did
+  ON CONFLICT (did) DO NOTHING RETURNING did, refresh, tries`;
+
+/**
+ * Accounts whose handle was verified longer ago than `maxAgeMs`, the oldest first, lent as by dueHandles. Those that
+ * are due anyway are left to that. A crash in between puts a look off until the handle is as old again.
+ *
+ * @throws TransientError when PostgreSQL can't go on
+ */
+export async function agedHandles(
+  pool: Pool,
+  { maxAgeMs, limit, leaseMs }: { maxAgeMs: number; limit: number; leaseMs: number },
+): Promise<DueHandle[]> {
+  const now = Date.now();
+  const times = [now, now - maxAgeMs].map((ms) => new Date(ms).toISOString());
+  try {
+    // Two transactions: no lock on an account is held while a row of handle_due is waited for.
+    const { rows } = await pool.query<{ did: string }>(takeAged, [...times, limit]);
+    if (rows.length === 0) return [];
+    const dids = rows.map(({ did }) => did).sort();
+    return (await pool.query<DueHandle>(lendAged, [dids, leaseMs / 1000])).rows;
+  } catch (err) {
+    throw classify(err);
+  }
+}
+
 /**
  * Notes what an account's handle is now. A handle that another account held is taken from it: it can name only one.
  *
  * @param handle verified in both directions; null when there is none
- * @param againMs when to look again; null not before an identity event asks for it
+ * @param againMs when to look again; null not before an identity event or its age asks for it
  */
 export async function writeHandle(
   pool: Pool,

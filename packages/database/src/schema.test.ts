@@ -21,6 +21,8 @@ const meant = [
   `+ column record.rev: character varying COLLATE C NOT NULL DEFAULT ''::character varying`,
   // A gate that comes after the replies under it finds them.
   `+ index CREATE INDEX post_reply_root_idx ON bsky.post USING btree ("replyRoot", "sortAt") WHERE ("replyRoot" IS NOT NULL)`,
+  // Handles are looked at again by age.
+  `+ index CREATE INDEX actor_handle_age_idx ON bsky.actor USING btree ("indexedAt") WHERE (handle IS NOT NULL)`,
 ];
 
 it('has every table, column, key, index and view of the AppView, but for what is named here', async () => {

@@ -1,4 +1,5 @@
 import {
+  agedHandles,
   type DueHandle,
   dueHandles,
   isTransient,
@@ -37,12 +38,36 @@ export async function verifyHandles(context: HandleContext, signal: AbortSignal)
       await sleep(pollMs, signal);
       continue;
     }
-    const queue = due.values();
-    const work = async () => {
-      for (const one of queue) if (!signal.aborted) await verify(context, one);
-    };
-    await Promise.all(Array.from({ length: concurrency }, work));
+    await verifyAll(context, due, signal);
   }
+}
+
+const roundMs = 1_000;
+
+/**
+ * Verifies handles again that were verified long ago: `#identity` may have been missed, and what DNS says of a handle
+ * changes without any event. In a lane of its own at a bounded rate, so that however many are due hold up no new one.
+ */
+export async function refreshHandles(
+  context: HandleContext,
+  { maxAgeMs, perSecond }: { maxAgeMs: number; perSecond: number },
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    const pause = sleep(roundMs, signal);
+    const aged = await agedHandles(context.pool, { maxAgeMs, limit: perSecond, leaseMs });
+    context.metrics.agedHandles.inc(aged.length);
+    await verifyAll(context, aged, signal);
+    await pause;
+  }
+}
+
+async function verifyAll(context: HandleContext, due: DueHandle[], signal: AbortSignal): Promise<void> {
+  const queue = due.values();
+  const work = async () => {
+    for (const one of queue) if (!signal.aborted) await verify(context, one);
+  };
+  await Promise.all(Array.from({ length: context.concurrency }, work));
 }
 
 async function verify(context: HandleContext, due: DueHandle): Promise<void> {
@@ -56,9 +81,12 @@ async function verify(context: HandleContext, due: DueHandle): Promise<void> {
   } catch (err) {
     if (isTransient(err)) throw err;
     // An answer that could not be had says nothing about the handle: what is known stays.
-    metrics.handles.inc({ outcome: err instanceof IdentityError ? err.reason : 'failed' });
+    const reason = err instanceof IdentityError ? err.reason : 'failed';
+    metrics.handles.inc({ outcome: reason });
     log.debug({ err, did: due.did }, 'a handle could not be looked at');
-    await postponeHandle(pool, due.did, Math.min(pause, againMs));
+    // A directory that is away comes back; a DID that it does not know is seldom known later.
+    const isAway = reason === 'unavailable' || reason === 'failed';
+    await postponeHandle(pool, due.did, isAway ? Math.min(pause, againMs) : pause);
   }
 }
 

@@ -130,6 +130,28 @@ describe('the indexer', () => {
     await until(async () => (await handles())[other] === 'alice.test');
     expect(await handles()).toEqual({ [did]: null, [other]: 'alice.test' });
   });
+
+  it('verifies handles again by age, without any event', async () => {
+    const names: Record<string, string> = { 'alice.test': did };
+    await using network = await directory(names);
+    await using world = await World.create();
+    await world.add('firehose_live', encodeEvent(post('a', 'x')));
+    const env = {
+      PLC_URL: network.url,
+      HANDLE_RESOLVER_URL: network.url,
+      HEADWATER_ALLOW_PRIVATE_ADDRESSES: 'true',
+      INDEXER_HANDLE_CONCURRENCY: '4',
+    };
+    const handle = async () => (await world.rows('SELECT handle FROM actor'))[0]?.['handle'];
+    world.start(env);
+    await until(async () => (await handle()) === 'alice.test');
+    await world.stop();
+    delete names['alice.test'];
+    world.start({ ...env, INDEXER_HANDLE_MAX_AGE_MS: '1' });
+    await until(async () => (await handle()) === null);
+    expect(await world.metric('indexer_aged_handles_total')).toBeGreaterThanOrEqual(1);
+    expect(await world.rows('SELECT tries FROM headwater.handle_due')).toEqual([{ tries: 1 }]);
+  });
 });
 
 /** A PLC directory in which every document claims alice.test, and a service that resolves handles. */

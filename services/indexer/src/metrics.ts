@@ -19,6 +19,7 @@ export class IndexerMetrics {
   readonly #labels;
   readonly gaps;
   readonly handles;
+  readonly agedHandles;
   readonly departures;
   readonly purged;
   readonly tombstones;
@@ -68,6 +69,10 @@ export class IndexerMetrics {
     this.lost = metrics.counter(
       'indexer_lost_fetches_total',
       'Repos fetched again because parts of them were lost or are among the dead letters.',
+    );
+    this.agedHandles = metrics.counter(
+      'indexer_aged_handles_total',
+      'Handles looked at again because they were verified long ago.',
     );
     this.handles = metrics.counter('indexer_handles_total', 'Handles looked at, by outcome.', ['outcome']);
   }

@@ -5,12 +5,12 @@ import { checkRedis, connect, lagMetrics, type Redis, streamMetrics, whileAllowe
 import { XrpcClient } from '@headwater/xrpc';
 import { followDepartures } from './departures.ts';
 import { sendGaps } from './gaps.ts';
-import { verifyHandles } from './handles.ts';
+import { refreshHandles, verifyHandles } from './handles.ts';
 import { consumeSource, type LaneContext, sourcesOf } from './lanes.ts';
 import { IndexerMetrics } from './metrics.ts';
 import { collectOld, findLost } from './upkeep.ts';
 
-/** Connections beside those of the lanes: gaps, upkeep, departures, handles, samples, the readiness check. */
+/** Connections beside those of the lanes: gaps, upkeep, departures, handles (two lanes), samples, the readiness check. */
 const sideConnections = 8;
 /** Longest wait of a dependency's answer before /readyz says so, in ms. */
 const readyMs = 2_000;
@@ -87,6 +87,9 @@ async function runTasks(context: Context<'indexer'>, pool: Pool, redis: Redis): 
   if (settings.handleConcurrency > 0 && sources.some(({ kind }) => kind !== 'labels')) {
     const handles = { pool, ...identity, log, metrics: own, concurrency: settings.handleConcurrency };
     tasks.push(supervise('handles', (until) => verifyHandles(handles, until), { signal, log, metrics }));
+    const aged = { maxAgeMs: settings.handleMaxAgeMs, perSecond: settings.handleRefreshRate };
+    const refresh = (until: AbortSignal) => refreshHandles(handles, aged, until);
+    if (aged.maxAgeMs > 0) tasks.push(supervise('aged-handles', refresh, { signal, log, metrics }));
   }
   await Promise.all(tasks);
 }

@@ -50,6 +50,16 @@ export const indexer = {
     default: 8,
     max: 1000,
   }),
+  handleMaxAgeMs: int(
+    'INDEXER_HANDLE_MAX_AGE_MS',
+    'A handle that was verified longer ago is verified again, in milliseconds, the oldest first; 0: only when the account changes it.',
+    { default: 604_800_000 },
+  ),
+  handleRefreshRate: int(
+    'INDEXER_HANDLE_REFRESH_RATE',
+    'Handles verified again for their age, per second and process, at most: what is due beyond waits longer. One costs a question to the PLC directory, one to DNS and one to the web.',
+    { default: 10, min: 1, max: 1000 },
+  ),
   backfillNotifications: flag(
     'INDEXER_BACKFILL_NOTIFICATIONS',
     'Make notifications for records that come from a backfill too.',
