@@ -4,7 +4,11 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { type Difference, diffTables, formatDiff } from './reference/diff.ts';
 import { type Explain, explainBy } from './reference/explained.ts';
 import {
+  type AccountChange,
+  accountChanges,
+  accountEntries,
   backfillEntries,
+  departed,
   generateNetwork,
   liveEntries,
   Random,
@@ -14,7 +18,7 @@ import {
 } from './reference/network/index.ts';
 import { OfficialIndexer } from './reference/official.ts';
 import { inOrder, type Operation, orderOf, uriOf } from './reference/operation.ts';
-import { applyEntries, beginFetches, openPool } from './reference/ours.ts';
+import { applyEntries, beginFetches, openPool, settleAccounts } from './reference/ours.ts';
 import { dumpTables, type Tables } from './reference/tables.ts';
 import { createDatabase } from './support/index.ts';
 
@@ -30,9 +34,10 @@ const NOW = Date.parse('2037-01-01T00:00:00.000Z');
 interface Scenario {
   snapshots: Snapshot[];
   commits: World['commits'];
+  accounts: AccountChange[];
 }
 
-const scenarios: Record<string, (world: World) => Scenario> = {
+const scenarios: Record<string, (world: World) => Omit<Scenario, 'accounts'>> = {
   'live only': (world) => ({ snapshots: [], commits: world.commits }),
   'backfill only': (world) => ({ snapshots: snapshots(world, '9', FETCHED_AT), commits: [] }),
   'half and half': (world) => {
@@ -56,18 +61,22 @@ const orders: Record<string, (entries: Entries, random: Random) => Entries> = {
 
 describe.each(Object.keys(scenarios))('%s: the tables of the official indexer', (name) => {
   const world = generateNetwork({ seed: SEED, accounts: 30, operations: 3_000 });
-  const scenario = scenarios[name]!(world);
+  const scenario = { ...scenarios[name]!(world), accounts: accountChanges(world, SEED) };
   const history = [
     ...scenario.snapshots.flatMap((s) => s.records as Operation[]),
     ...scenario.commits.flatMap((c) => c.operations),
   ];
-  const explain = explainBy(history);
+  const deletions = departures(departed(scenario.accounts), history);
+  const explain = explainBy([...history, ...deletions]);
   let expected: Tables;
 
   beforeAll(async () => {
     await using database = await createDatabase('template0');
     await using official = await OfficialIndexer.create(database.url);
+    for (const one of [...scenario.snapshots, ...scenario.commits]) await official.know(one);
     await official.apply(inOrder(history));
+    for (const change of scenario.accounts) await official.say(change);
+    for (const did of departed(scenario.accounts)) await official.depart(did, new Date(NOW).toISOString());
     expected = await dumpTables(database.url, { indexedAt: true });
   }, 240_000);
 
@@ -113,7 +122,7 @@ interface IndexOptions {
   writers?: number;
 }
 
-async function index({ snapshots, commits }: Scenario, order: string, options: IndexOptions = {}) {
+async function index({ snapshots, commits, accounts }: Scenario, order: string, options: IndexOptions = {}) {
   const { fresh = true, muted, writers = 1 } = options;
   await using database = await createDatabase();
   if (muted) await muteThreads(database.url, muted);
@@ -121,8 +130,11 @@ async function index({ snapshots, commits }: Scenario, order: string, options: I
   const pool = openPool(database.url);
   const fetches = await beginFetches(pool, snapshots);
   const parts = snapshots.flatMap((s) => backfillEntries(s, fetches.get(s.did)!, fresh));
-  const entries = orders[order]!([...parts, ...liveEntries(commits)], random);
+  const told = [...parts, ...liveEntries(commits), ...accountEntries(accounts)];
+  const entries = orders[order]!(told, random);
   const { direct } = await applyEntries(pool, entries, random, { now: NOW, writers });
+  const dids = [...snapshots, ...commits].map(({ did }) => did);
+  await settleAccounts(pool, [...new Set(dids)], NOW);
   await pool.end();
   return { tables: await dumpTables(database.url, { indexedAt: true }), direct };
 }
@@ -154,6 +166,19 @@ async function muteThreads(url: string, mutes: readonly Mute[]): Promise<void> {
 function someMutes(world: World): Mute[] {
   const roots = world.all('app.bsky.feed.post').filter((post) => !post.record['reply']);
   return roots.filter((_, i) => i % 2 === 0).map(({ did, uri }) => ({ did, root: uri }));
+}
+
+/** The deletions of all that accounts wrote who are gone. */
+function departures(dids: readonly string[], history: readonly Operation[]): Operation[] {
+  const time = new Date(NOW).toISOString();
+  const theirs = new Map(history.filter(({ did }) => dids.includes(did)).map((op) => [uriOf(op), op]));
+  return [...theirs.values()].map(({ did, collection, rkey }) => ({
+    action: 'delete',
+    did,
+    collection,
+    rkey,
+    time,
+  }));
 }
 
 /** The tables without what these mutes forbid: news of posts that were there when it was made. */

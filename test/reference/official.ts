@@ -15,7 +15,7 @@ export interface Refusal {
 /**
  * The indexer of the installed `@atproto/bsky`, over a database of its own
  * with the tables of its own migrations. It is given operations one by one;
- * nothing of it listens to a firehose, and no identity is ever resolved.
+ * nothing of it listens to a firehose. Every DID has the handle of handleOf, and none has a PDS.
  */
 export class OfficialIndexer implements AsyncDisposable {
   readonly refused: Refusal[] = [];
@@ -25,7 +25,11 @@ export class OfficialIndexer implements AsyncDisposable {
   private constructor(db: Database) {
     this.db = db;
     // Never started: it is only the way to its indexing service and its background queue.
-    this.#subscription = new RepoSubscription({ service: 'ws://127.0.0.1:9', db, idResolver: null as never });
+    this.#subscription = new RepoSubscription({
+      service: 'ws://127.0.0.1:9',
+      db,
+      idResolver: identities as never,
+    });
   }
 
   /** @param url of an empty database; @param schema in which the official migrations make their tables */
@@ -40,8 +44,55 @@ export class OfficialIndexer implements AsyncDisposable {
     for (const op of operations) await this.#applyOne(op);
   }
 
+  /** Makes an account known, as the first event about it does, and notes its newest commit. */
+  async know({
+    did,
+    commit,
+    rev,
+    time,
+  }: {
+    did: string;
+    commit: string;
+    rev: string;
+    time: string;
+  }): Promise<void> {
+    const { indexingSvc } = this.#internals;
+    await indexingSvc.indexHandle(did, time);
+    await indexingSvc.setCommitLastSeen(did, CID.parse(commit), rev);
+  }
+
+  /** Takes what is said of an account that is not deleted; of words that it does not know it makes nothing. */
+  async say({ did, active, status }: { did: string; active: boolean; status?: string }): Promise<void> {
+    await this.#internals.indexingSvc.updateActorStatus(did, active, status).catch((error: Error) => {
+      if (!error.message.startsWith('Unrecognized account status')) throw error;
+    });
+  }
+
+  /**
+   * Deletes an account and all that it wrote. By itself the official indexer leaves much of it behind
+   * (docs/appview.md): so its records are deleted one by one first, and the rest is taken away.
+   */
+  async depart(did: string, time: string): Promise<void> {
+    const { rows } = await this.#query('SELECT uri FROM bsky.record WHERE did = $1 ORDER BY uri', [did]);
+    for (const { uri } of rows as { uri: string }[]) {
+      const { collection, rkey } = new AtUri(uri);
+      await this.#applyOne({ action: 'delete', did, collection, rkey, time });
+    }
+    await this.#internals.indexingSvc.deleteActor(did);
+    await this.#query('DELETE FROM bsky.actor_sync WHERE did = $1', [did]);
+    await this.#query(`DELETE FROM bsky.op_thread_reply WHERE uri LIKE 'at://' || $1 || '/%'`, [did]);
+  }
+
+  get #internals(): Internals {
+    return this.#subscription as unknown as Internals;
+  }
+
+  #query(text: string, values: unknown[]) {
+    return this.db.pool.query(text, values);
+  }
+
   async #applyOne(op: Operation): Promise<void> {
-    const { indexingSvc, background } = this.#subscription as unknown as Internals;
+    const { indexingSvc, background } = this.#internals;
     const uri = new AtUri(uriOf(op));
     try {
       if (op.action === 'delete') await indexingSvc.deleteRecord(uri);
@@ -61,10 +112,27 @@ export class OfficialIndexer implements AsyncDisposable {
   }
 }
 
+/** The handle of every account, verified in both directions. */
+export function handleOf(did: string): string {
+  return `${did.split(':').at(-1)}.test`;
+}
+
+const identities = {
+  did: {
+    resolve: async () => null,
+    resolveAtprotoData: async (did: string) => ({ did, handle: handleOf(did) }),
+  },
+  handle: { resolve: async (handle: string) => `did:plc:${handle.split('.')[0]}` },
+};
+
 interface Internals {
   indexingSvc: {
     indexRecord(uri: AtUri, cid: CID, record: unknown, action: string, time: string): Promise<void>;
     deleteRecord(uri: AtUri): Promise<void>;
+    indexHandle(did: string, time: string): Promise<void>;
+    setCommitLastSeen(did: string, commit: CID, rev: string): Promise<void>;
+    updateActorStatus(did: string, active: boolean, status?: string): Promise<void>;
+    deleteActor(did: string): Promise<void>;
   };
   background: { processAll(): Promise<void> };
 }

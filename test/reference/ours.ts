@@ -2,12 +2,17 @@ import {
   type ApplyOptions,
   applyEvents,
   beginFetch,
+  confirmDeparture,
   databasePool,
+  dueDepartures,
   isTransient,
   type Pool,
+  purgeRepo,
+  writeHandle,
 } from '@headwater/database';
 import type { StreamEvent } from '@headwater/events';
 import type { Random, Snapshot } from './network/index.ts';
+import { handleOf } from './official.ts';
 
 export interface ApplyEntriesOptions extends ApplyOptions {
   /** How many write at once, each taking the next batch; 1 unless told. */
@@ -59,6 +64,15 @@ export async function beginFetches(pool: Pool, snapshots: readonly Snapshot[]): 
     names.set(did, fetch);
   }
   return names;
+}
+
+/** Verifies handles and lets those go who are said to be deleted, as the indexer's other lanes do. */
+export async function settleAccounts(pool: Pool, dids: readonly string[], now: number): Promise<void> {
+  for (const did of dids) await writeHandle(pool, did, handleOf(did), null);
+  for (const { did } of await dueDepartures(pool, dids.length, 60_000)) {
+    await confirmDeparture(pool, did);
+    await purgeRepo(pool, did, { now, pieceSize: 7 });
+  }
 }
 
 export function openPool(url: string): Pool {

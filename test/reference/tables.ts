@@ -18,6 +18,8 @@ const byUri: Rule = { key: ['uri'] };
  * with what has to be taken out before two of them can be compared.
  */
 const RULES: Record<string, Rule> = {
+  actor: { key: ['did'], drop: ['indexedAt'] },
+  actor_sync: { key: ['did'] },
   record: { ...byUri, drop: ['rev'], change: known },
   post: { ...byUri, change: flags },
   feed_item: byUri,

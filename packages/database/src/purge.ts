@@ -12,6 +12,8 @@ import { writeOps } from './write.ts';
 export interface PurgeOptions {
   /** Records removed in one transaction. */
   pieceSize?: number;
+  /** When the records are deleted; now unless told. */
+  now?: number;
   signal?: AbortSignal;
 }
 
@@ -25,12 +27,14 @@ export interface PurgeOptions {
 export async function purgeRepo(
   pool: Pool,
   did: string,
-  { pieceSize = 1_000, signal }: PurgeOptions = {},
+  { pieceSize = 1_000, now, signal }: PurgeOptions = {},
 ): Promise<{ removed: number; done: boolean }> {
   let removed = 0;
   for (;;) {
     signal?.throwIfAborted();
-    const piece = await inTransaction(pool, (client) => removePiece(client, did, pieceSize));
+    const piece = await inTransaction(pool, (client) =>
+      removePiece(client, did, { pieceSize, now: now ?? Date.now() }),
+    );
     if (piece === 'back') return { removed, done: false };
     if (piece.ops.length === 0) return { removed, done: true };
     removed += piece.ops.length;
@@ -47,10 +51,14 @@ interface Piece {
   judged: string[];
 }
 
-async function removePiece(client: Client, did: string, limit: number): Promise<Piece | 'back'> {
+async function removePiece(
+  client: Client,
+  did: string,
+  { pieceSize, now }: { pieceSize: number; now: number },
+): Promise<Piece | 'back'> {
   const repo = (await lockRepos(client, [did])).get(did)!;
   if (repo.state !== 'deleted') return 'back';
-  const ops = await recordsOf(client, did, limit);
+  const ops = await recordsOf(client, did, pieceSize, revAt(now));
   if (ops.length === 0) {
     await removeRest(client, did);
     await saveRepos(client, [{ ...repo, actor: false }]);
@@ -65,8 +73,8 @@ async function removePiece(client: Client, did: string, limit: number): Promise<
   return { ops, judged };
 }
 
-/** The next records, as deletions that nothing stands against. */
-async function recordsOf(client: Client, did: string, limit: number): Promise<Op[]> {
+/** The next records, as deletions of now that nothing stands against: what others make of them later is not touched. */
+async function recordsOf(client: Client, did: string, limit: number, now: string): Promise<Op[]> {
   const prefix = `at://${did}/`;
   // '0' is the character after '/'.
   const { rows } = await client.query<{ uri: string; rev: string }>(
@@ -74,12 +82,9 @@ async function recordsOf(client: Client, did: string, limit: number): Promise<Op
     [prefix, `at://${did}0`, limit],
   );
   const gone = { live: false, update: false, version: null };
-  // Deleted now: what others make of these records later is not touched by it.
-  const now = revAt(Date.now());
   return rows.map(({ uri, rev }) => ({
     ...gone,
     uri,
-    // biome-ignore lint/complexity/useMathMinMax: these are strings
     rev: rev < now ? now : rev,
     path: uri.slice(prefix.length),
   }));
@@ -96,6 +101,8 @@ const perAccount = [
   'DELETE FROM actor WHERE did = $1',
   'DELETE FROM actor_sync WHERE did = $1',
   'DELETE FROM notification WHERE did = $1',
+  // That it verified somebody outlives the record otherwise.
+  'DELETE FROM notification WHERE author = $1',
   'DELETE FROM headwater.handle_due WHERE did = $1',
   'DELETE FROM headwater.tombstone WHERE did = $1',
   `DELETE FROM headwater.past_pair WHERE kind IN ('follow', 'reference_list_opt_out') AND a = $1`,
