@@ -26,7 +26,7 @@ import { createDatabase } from './support/index.ts';
  * The tables that we make of a random network, entries arriving in any order,
  * against those that the official indexer makes of it in order of createdAt.
  */
-const SEED = 1;
+const SEED = Number(process.env['TEST_SEED'] ?? 1);
 /** After all createdAt, so that none of them lies in the future of the fetch. */
 const FETCHED_AT = '2036-01-01T00:00:00.000Z';
 const NOW = Date.parse('2037-01-01T00:00:00.000Z');

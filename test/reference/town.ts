@@ -9,18 +9,20 @@ export interface Town {
   eve: Account;
   joe: Account;
   zoe: Account;
+  /** Deactivated in the end. */
+  ivy: Account;
   posts: Record<string, RecordRef>;
   lists: Record<string, RecordRef>;
   pack: RecordRef;
   feed: RecordRef;
 }
 
-/** Five accounts and what they did before anybody looked. Every record has a createdAt of its own millisecond. */
+/** Six accounts and what they did before anybody looked. Every record has a createdAt of its own millisecond. */
 export async function settle(network: Network): Promise<Town> {
-  const names = ['ann', 'bob', 'eve', 'joe', 'zoe'] as const;
+  const names = ['ann', 'bob', 'eve', 'joe', 'zoe', 'ivy'] as const;
   const accounts = await Promise.all(names.map((name) => network.createAccount(name)));
-  const [ann, bob, eve, joe, zoe] = accounts as [Account, Account, Account, Account, Account];
-  const town: Town = { ann, bob, eve, joe, zoe, posts: {}, lists: {}, pack: nothing, feed: nothing };
+  const [ann, bob, eve, joe, zoe, ivy] = accounts as [Account, Account, Account, Account, Account, Account];
+  const town: Town = { ann, bob, eve, joe, zoe, ivy, posts: {}, lists: {}, pack: nothing, feed: nothing };
   await profiles(town);
   await relations(town);
   await threads(town);
@@ -38,23 +40,24 @@ function now(): string {
   return new Date(last).toISOString();
 }
 
-async function profiles({ ann, bob, eve, joe, zoe }: Town): Promise<void> {
+async function profiles({ ann, bob, eve, joe, zoe, ivy }: Town): Promise<void> {
   for (const [account, displayName] of [
     [ann, 'Ann Otter'],
     [bob, 'Bob Heron'],
     [eve, 'Eve Reed'],
     [joe, 'Joe Otter'],
     [zoe, 'Zoe'],
+    [ivy, 'Ivy'],
   ] as const) {
     await account.profile({ displayName, description: `I am ${displayName}`, createdAt: now() });
   }
 }
 
-async function relations({ ann, bob, eve, joe, zoe }: Town): Promise<void> {
+async function relations({ ann, bob, eve, joe, zoe, ivy }: Town): Promise<void> {
   const follow = (who: Account, whom: Account) =>
     who.create('app.bsky.graph.follow', { subject: whom.did, createdAt: now() });
-  for (const who of [bob, eve, joe]) await follow(who, ann);
-  for (const whom of [bob, eve]) await follow(ann, whom);
+  for (const who of [bob, eve, joe, ivy]) await follow(who, ann);
+  for (const whom of [bob, eve, ivy]) await follow(ann, whom);
   await zoe.delete(await follow(zoe, ann));
   await follow(zoe, bob);
   await eve.create('app.bsky.graph.block', { subject: joe.did, createdAt: now() });
@@ -66,7 +69,7 @@ async function relations({ ann, bob, eve, joe, zoe }: Town): Promise<void> {
   });
 }
 
-async function threads({ ann, bob, eve, joe, zoe, posts }: Town): Promise<void> {
+async function threads({ ann, bob, eve, joe, zoe, ivy, posts }: Town): Promise<void> {
   const say = (who: Account, text: string, more: object = {}) =>
     who.create('app.bsky.feed.post', { text, createdAt: now(), langs: ['en'], ...more });
   const answer = (who: Account, text: string, parent: RecordRef, root: RecordRef) =>
@@ -92,7 +95,9 @@ async function threads({ ann, bob, eve, joe, zoe, posts }: Town): Promise<void> 
   await say(joe, 'a quote of a list is none', { embed: quote(gated) });
   const facets = [mention(zoe.did)];
   posts['mention'] = await say(bob, '@zoe.test come', { facets });
-  for (const who of [bob, eve, joe]) await react(who, 'like', root);
+  posts['ivy'] = await answer(ivy, 'from the bank', first, root);
+  await answer(bob, 'which bank?', posts['ivy'], root);
+  for (const who of [bob, eve, joe, ivy]) await react(who, 'like', root);
   await react(zoe, 'like', first);
   await react(joe, 'like', first);
   const repost = await react(joe, 'repost', root);
@@ -123,6 +128,10 @@ async function pictures({ eve, posts }: Town): Promise<void> {
   const images = [{ image: data.blob, alt: 'one pixel' }];
   const embed = { $type: 'app.bsky.embed.images', images };
   posts['picture'] = await eve.create('app.bsky.feed.post', { text: 'a picture', embed, createdAt: now() });
+  await eve.create('app.bsky.feed.post', { text: 'another one', embed, createdAt: now() });
+  const film = await eve.agent.uploadBlob(Buffer.from('not sniffed'), { encoding: 'video/mp4' });
+  const video = { $type: 'app.bsky.embed.video', video: film.data.blob, alt: 'the flood' };
+  posts['video'] = await eve.create('app.bsky.feed.post', { text: 'a film', embed: video, createdAt: now() });
   const external = { uri: 'https://example.org/', title: 'A page', description: 'of water' };
   await eve.create('app.bsky.feed.post', {
     text: 'a page and a quote',
@@ -173,7 +182,7 @@ async function listsAndPacks(town: Town): Promise<void> {
  * gone before it was looked at, nobody can know that it was there when it was replied to.
  */
 export async function live(town: Town): Promise<void> {
-  const { ann, bob, eve, joe, zoe, posts } = town;
+  const { ann, bob, eve, joe, zoe, ivy, posts } = town;
   const late = await zoe.create('app.bsky.feed.post', {
     text: 'I am late',
     reply: { root: posts['root']!, parent: posts['second']! },
@@ -206,4 +215,5 @@ export async function live(town: Town): Promise<void> {
     embed: quote(posts['quote']!),
     createdAt: now(),
   });
+  await ivy.agent.com.atproto.server.deactivateAccount({});
 }
