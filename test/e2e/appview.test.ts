@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { migrate } from '@headwater/database';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { AppView, type Params } from '../reference/appview.ts';
@@ -12,6 +13,8 @@ import { type Account, type Network, startNetwork } from '../support/network.ts'
 import { type RunningService, type ServiceName, startService, untilDrained } from '../support/services.ts';
 
 const SERVICES: ServiceName[] = ['indexer', 'repo-backfiller', 'ingester'];
+/** Not the default one: every statement is to find the tables where DATABASE_SCHEMA says. */
+const SCHEMA = 'appview';
 const FILTERS = [
   'posts_with_replies',
   'posts_no_replies',
@@ -40,7 +43,8 @@ describe('the AppView answers from our tables as from its own', { timeout: 120_0
 
   beforeAll(async () => {
     [network, redis, labeler] = await Promise.all([startNetwork(), startRedis(), FakeLabeler.start()]);
-    [theirs, ours] = [await createDatabase('template0'), await createDatabase()];
+    [theirs, ours] = [await createDatabase('template0'), await createDatabase('template0')];
+    await migrate(ours.url, { schema: SCHEMA });
     labelerDid = await makeLabeler(network, labeler);
     const { plcUrl } = network;
     const common = { plcUrl, labelers: [labelerDid] };
@@ -51,7 +55,7 @@ describe('the AppView answers from our tables as from its own', { timeout: 120_0
     await live(town);
     await label();
     await drained();
-    appView = await AppView.start({ ...common, databaseUrl: ours.url });
+    appView = await AppView.start({ ...common, databaseUrl: ours.url, schema: SCHEMA });
   }, 120_000);
 
   afterAll(async () => {
@@ -70,6 +74,7 @@ describe('the AppView answers from our tables as from its own', { timeout: 120_0
       databaseUrl: ours.url,
       plcUrl: network.plcUrl,
       env: {
+        DATABASE_SCHEMA: SCHEMA,
         INGESTER_RELAY_HOSTS: network.pdsHost,
         INGESTER_LABELER_HOSTS: labelerDid,
         INGESTER_RELIST_MS: '500',
@@ -88,7 +93,7 @@ describe('the AppView answers from our tables as from its own', { timeout: 120_0
     try {
       await untilDrained(redis.url, async () => {
         const { rows } = await client.query(
-          `SELECT r.did, r.head, a."upstreamStatus" AS status FROM headwater.repo r JOIN bsky.actor a USING (did)
+          `SELECT r.did, r.head, a."upstreamStatus" AS status FROM headwater.repo r JOIN ${SCHEMA}.actor a USING (did)
            WHERE r.state IN ('complete', 'unavailable') AND a.handle IS NOT NULL`,
         );
         const known = new Map(rows.map((row) => [row.did, row]));
@@ -145,7 +150,9 @@ describe('the AppView answers from our tables as from its own', { timeout: 120_0
   const present = () => all().filter((account) => account !== town.ivy);
 
   test('the tables are the same', async () => {
-    expect(formatDiff(diffTables(await dumpTables(theirs.url), await dumpTables(ours.url)))).toBe('');
+    expect(
+      formatDiff(diffTables(await dumpTables(theirs.url), await dumpTables(ours.url, { schema: SCHEMA }))),
+    ).toBe('');
   });
 
   test('profiles, with counts, labels and what the asking account has to do with them', async () => {

@@ -17,6 +17,8 @@ export interface AppViewOptions {
   /** A database with the AppView's tables, filled by whomever. */
   databaseUrl: string;
   plcUrl: string;
+  /** Schema of those tables; `bsky` unless told. */
+  schema?: string;
   /** URL of a PDS: then it makes its own tables and fills them with its own indexer; handles are as that PDS says. */
   index?: string;
   /** Labelers whose labels are shown to everybody. */
@@ -44,7 +46,7 @@ export class AppView implements AsyncDisposable {
   }
 
   static async start(options: AppViewOptions): Promise<AppView> {
-    const db = new Database({ url: options.databaseUrl, schema: 'bsky', poolSize: 10 });
+    const db = new Database({ url: options.databaseUrl, schema: options.schema ?? 'bsky', poolSize: 10 });
     if (options.index) await db.migrateToLatestOrThrow();
     const dataPlanePort = await freePort();
     // Given a fetch of its own it would refuse a PLC directory on loopback.

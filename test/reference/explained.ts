@@ -1,8 +1,9 @@
 /**
- * The two differences from the official indexer that are meant (docs/appview.md
+ * The three differences from the official indexer that are meant (docs/appview.md
  * says why), each told by a rule on the history, so that nothing else hides
  * behind them.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Difference } from './diff.ts';
 import { type Operation, uriOf } from './operation.ts';
 
@@ -16,7 +17,8 @@ const COLUMNS: Record<string, (record: Record<string, unknown>) => unknown> = {
   'app.bsky.graph.verification': (r) => r['subject'],
 };
 
-export function explainBy(history: readonly Operation[]): Explain {
+/** @param departed accounts that were deleted, whose posts are deleted in the history too */
+export function explainBy(history: readonly Operation[], departed: readonly string[]): Explain {
   const gone = new Set<string>();
   const ended = new Set<string>();
   const claims = new Map<string, string>();
@@ -32,6 +34,7 @@ export function explainBy(history: readonly Operation[]): Explain {
   return (difference) => {
     if (isPromoted(difference, gone, (uri) => groups.get(claims.get(uri) ?? '') ?? []))
       return 'promoted duplicate';
+    if (isForgotten(difference, departed)) return 'reply to a deleted account';
     if (isQuoteCount(difference) && ended.has(difference.key)) return 'quotes of an edited or deleted post';
     return undefined;
   };
@@ -53,6 +56,15 @@ function isPromoted(
   if (reason === 'verified' || reason === 'unverified') return rivals.length > 1;
   if (expected) return gone.has(uri) && rivals.some((other) => !gone.has(other));
   return !gone.has(uri) && rivals.some((other) => gone.has(other));
+}
+
+/** Nothing is kept of what a deleted account wrote: whether the root of a reply to it was right can't be told any more. */
+function isForgotten({ table, expected, actual }: Difference, departed: readonly string[]): boolean {
+  if (table !== 'post' || !expected || !actual) return false;
+  const { invalidReplyRoot: was, ...rest } = expected;
+  const { invalidReplyRoot: is, ...others } = actual;
+  const parent = String(expected['replyParent']).split('/')[2]!;
+  return was === false && is === true && departed.includes(parent) && isDeepStrictEqual(rest, others);
 }
 
 /**

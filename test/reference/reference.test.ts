@@ -11,6 +11,7 @@ test('the official indexer makes the same tables twice of the same network, and 
     await using database = await createDatabase('template0');
     await using official = await OfficialIndexer.create(database.url);
     const { commits } = generateNetwork({ seed, accounts: 8, operations: 600 });
+    for (const commit of commits) await official.know(commit);
     await official.apply(inOrder(commits.flatMap((c) => c.operations)));
     return await dumpTables(database.url, { indexedAt: true });
   };

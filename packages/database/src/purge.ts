@@ -111,6 +111,7 @@ const perAccount = [
 const perUri = [
   'DELETE FROM headwater.refused_record WHERE uri > $1 AND uri < $2',
   'DELETE FROM headwater.gate WHERE uri > $1 AND uri < $2',
+  'DELETE FROM headwater.quoted_versions WHERE uri > $1 AND uri < $2',
   `DELETE FROM op_thread_reply o USING headwater.post_version v
     WHERE v.uri > $1 AND v.uri < $2 AND o."rootUri" = v.root AND o.uri = v.uri`,
   'DELETE FROM headwater.post_version WHERE uri > $1 AND uri < $2',

@@ -1,7 +1,7 @@
 /** Rows of `notification`: compared with what should be there, written, filtered by muted threads. */
 import { copyInto } from '../copy.ts';
 import type { Client } from '../pool.ts';
-import { type PostVersion, Threads } from './posts.ts';
+import { type Span, Threads } from './posts.ts';
 
 export interface Notification {
   /** Who is told. */
@@ -55,18 +55,21 @@ async function mutesOf(client: Client, dids: ReadonlySet<string>): Promise<Set<s
 
 const hush = {
   name: 'notifications hush',
-  text: `DELETE FROM notification n USING unnest($1::text[], $2::text[], $3::text[]) AS k(did, subject, moment)
-    WHERE n.did = k.did AND n."reasonSubject" = k.subject AND n."sortAt" >= k.moment`,
+  text: `DELETE FROM notification n
+    USING unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS k(did, subject, moment, until)
+    WHERE n.did = k.did AND n."reasonSubject" = k.subject AND n."sortAt" >= k.moment
+      AND (k.until IS NULL OR n."sortAt" < k.until)`,
 };
 
 /** Takes back what was told of posts before it was known in which thread they are: one that their author muted. */
-export async function hushMuted(client: Client, posts: readonly PostVersion[]): Promise<void> {
-  if (posts.length === 0) return;
-  const muted = await mutesOf(client, new Set(posts.map((post) => post.creator)));
-  const loud = posts.filter((post) => muted.has(`${post.creator} ${post.root ?? post.uri}`));
+export async function hushMuted(client: Client, spans: readonly Span[]): Promise<void> {
+  if (spans.length === 0) return;
+  const muted = await mutesOf(client, new Set(spans.map(({ version }) => version.creator)));
+  const loud = spans.filter(({ version: { creator, root, uri } }) => muted.has(`${creator} ${root ?? uri}`));
   if (loud.length === 0) return;
-  const values = [loud.map((p) => p.creator), loud.map((p) => p.uri), loud.map((p) => p.moment)];
-  await client.query({ ...hush, values });
+  const posts = loud.map(({ version }) => version);
+  const values = [posts.map((p) => p.creator), posts.map((p) => p.uri), posts.map((p) => p.moment)];
+  await client.query({ ...hush, values: [...values, loud.map(({ until }) => until)] });
 }
 
 const removeOf = {

@@ -23,12 +23,11 @@ export async function writePostNotifications(
   // Old records are no news, and what was told before they came may stay.
   if (targets.news.size === 0) return [];
   const { threads } = judged;
-  const versions = [...targets.posts.keys()].flatMap((uri) => [
-    ...(threads.now(uri) ? [threads.now(uri)!] : []),
-    ...threads.before(uri),
-  ]);
-  await hushMuted(client, versions);
   const named = [...targets.posts.keys()];
+  await hushMuted(
+    client,
+    named.flatMap((uri) => threads.spans(uri)),
+  );
   const told = named.filter((uri) => targets.news.has(uri));
   const below = await descendantsSince(client, targets.posts, tellBelow - 1);
   // Of those that are gone by now nothing is to be told, also not what another transaction has just told.

@@ -80,6 +80,12 @@ export async function loadVersions(client: Client, uris: Iterable<string>): Prom
   return rows;
 }
 
+/** A version, and when it ended; null where it has not. */
+export interface Span {
+  version: PostVersion;
+  until: string | null;
+}
+
 /** Posts of threads, loaded as they are asked for and kept: parents of parents mostly have been read already. */
 export class Threads {
   private client: Client;
@@ -117,6 +123,17 @@ export class Threads {
   /** What was there of this URI, as far as it is known. */
   before(uri: string): readonly PastVersion[] {
     return this.past.get(uri) ?? [];
+  }
+
+  /** Every version that was there, as far as it is known, until the next one or its end. */
+  spans(uri: string): Span[] {
+    const now = this.now(uri);
+    const versions = [...this.before(uri), ...(now ? [now] : [])];
+    return versions.flatMap((version, i) =>
+      'kind' in version && version.kind === 'delete'
+        ? []
+        : [{ version, until: versions[i + 1]?.moment ?? null }],
+    );
   }
 
   /** The post as it was at a moment, if it has been loaded and was there. */

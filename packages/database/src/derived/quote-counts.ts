@@ -11,13 +11,22 @@ import { collectionOf, postNsid } from './uris.ts';
 
 const counter = 'post_agg.quoteCount';
 
-// An edit that we have seen, or a quote of another version than the present one.
+// An edit that we have seen, or a quote of another version than the present one, now or before.
 const several = {
   name: 'quoted in several versions',
-  text: `SELECT s AS uri FROM unnest($1::text[]) AS s
-    WHERE EXISTS (SELECT FROM headwater.post_version v WHERE v.uri = s AND v.kind = 'update')
+  text: `SELECT s AS uri, m.uri IS NOT NULL AS marked FROM unnest($1::text[]) AS s
+    LEFT JOIN headwater.quoted_versions m ON m.uri = s
+    WHERE m.uri IS NOT NULL OR EXISTS (SELECT FROM headwater.post_version v WHERE v.uri = s AND v.kind = 'update')
       OR EXISTS (SELECT FROM post p JOIN quote q ON q.subject = p.uri AND q."subjectCid" <> p.cid
-        WHERE p.uri = s AND (q.uri = ANY($2) OR p.uri = ANY($3)))`,
+        WHERE p.uri = s AND (q.uri = ANY($2) OR p.uri = ANY($3)))
+    ORDER BY s`,
+};
+
+// Later quotes of the present version don't tell by themselves that there are others.
+const mark = {
+  name: 'quoted in several versions put',
+  text: `INSERT INTO headwater.quoted_versions (uri) SELECT * FROM unnest($1::text[])
+    ON CONFLICT DO NOTHING RETURNING uri`,
 };
 
 const recount = {
@@ -38,7 +47,8 @@ const recount = {
  *
  * @param named posts that the batch names: quotes of another version may have come before them
  * @param again posts whose counts may have been corrected by what was about to change
- * @returns the posts whose counts were corrected
+ * @returns the posts whose counts were corrected, or are counted like this from now on: who quotes them at the same
+ *   time does not know that yet
  */
 export async function correctQuoteCounts(
   client: Client,
@@ -57,19 +67,27 @@ export async function correctQuoteCounts(
   const subjects = new Set([...touched, ...named, ...again, ...quotes.map((post) => post.embeds!)]);
   if (subjects.size === 0) return [];
   const values = [[...subjects], quotes.map((post) => post.uri), [...named, ...again, ...lost]];
-  const odd = await client.query<{ uri: string }>({ ...several, values });
+  const odd = await client.query<{ uri: string; marked: boolean }>({ ...several, values });
   if (odd.rows.length === 0) return [];
+  const unmarked = odd.rows.filter((row) => !row.marked).map((row) => row.uri);
+  const corrected = new Set(await remember(client, unmarked));
   const { rows } = await client.query<{ uri: string; held: number | null; wanted: number }>({
     ...recount,
-    values: [odd.rows.map((row) => row.uri).sort()],
+    values: [odd.rows.map((row) => row.uri)],
   });
-  const corrected: string[] = [];
   for (const { uri, held, wanted } of rows) {
     const pending = counts.deltas.get(counter)?.get(uri) ?? 0;
     const by = wanted - (held ?? 0) - pending;
     if (by === 0) continue;
     counts.add(counter, uri, by);
-    corrected.push(uri);
+    corrected.add(uri);
   }
-  return corrected;
+  return [...corrected];
+}
+
+/** @returns those of which it was not known */
+async function remember(client: Client, uris: readonly string[]): Promise<string[]> {
+  if (uris.length === 0) return [];
+  const { rows } = await client.query<{ uri: string }>({ ...mark, values: [uris] });
+  return rows.map((row) => row.uri);
 }
