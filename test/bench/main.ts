@@ -19,6 +19,7 @@ const benches: Record<string, () => Promise<{ bench(options: BenchOptions): Prom
   latency: () => import('./latency.ts'),
   scale: () => import('./scale.ts'),
   rates: () => import('./rates.ts'),
+  hosts: () => import('./hosts.ts'),
 };
 
 const { values, positionals } = parseArgs({

@@ -2,6 +2,7 @@ import type { IdentityResolver, RepoIdentity } from '@headwater/identity';
 import { TransientError } from '@headwater/ops';
 import { openRepo, RepoError, type RepoSnapshot } from '@headwater/repo';
 import { getRepoStream, type XrpcClient } from '@headwater/xrpc';
+import type { Patience } from './patience.ts';
 
 export interface DownloadLimits {
   maxRepoBytes: number;
@@ -19,6 +20,7 @@ export interface Download {
   limits: DownloadLimits;
   /** Up to how many bytes the CAR stays in memory. */
   memoryBytes: number;
+  patience: Patience;
   signal: AbortSignal;
 }
 
@@ -30,14 +32,14 @@ export interface Download {
  * @throws XrpcError, RepoError, IdentityError
  */
 export async function download(options: Download): Promise<RepoSnapshot> {
-  const { client, identity, limits, memoryBytes, signal } = options;
+  const { client, identity, limits, memoryBytes, patience, signal } = options;
   const { did, pds } = identity;
   const { maxRepoBytes: maxBytes, minBytesPerSecond, graceMs, deadlineMs } = limits;
   const pace = { maxBytes, minBytesPerSecond, graceMs, deadlineMs };
-  const { body } = await getRepoStream(client, pds, did, { ...pace, signal });
+  const { body } = await patience.wait(getRepoStream(client, pds, did, { ...pace, signal }));
   const { tmpFolder: tmpDir } = limits;
   const open = { did, maxBytes, spoolAboveBytes: memoryBytes, tmpDir, signal };
-  const snapshot = await openRepo(body, open).catch((error) => {
+  const snapshot = await openRepo(patience.body(body), open).catch((error) => {
     throw isDisk(error)
       ? new TransientError(`the temporary folder: ${error.message}`, { cause: error })
       : error;

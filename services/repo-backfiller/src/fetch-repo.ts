@@ -10,8 +10,9 @@ import type { MemoryBudget } from './memory-budget.ts';
 import type { BackfillerMetrics } from './metrics.ts';
 import { covers, isNoted, type Need, needOf } from './need.ts';
 import { isTerminal, laneOutcomeOf, type Outcome } from './outcome.ts';
+import { Patience } from './patience.ts';
 import { type SendContext, sendDifferences } from './send.ts';
-import type { Slots } from './slots.ts';
+import type { Slot, Slots } from './slots.ts';
 import type { RepoStore } from './store.ts';
 
 export interface FetchContext extends SendContext {
@@ -51,7 +52,7 @@ export interface Task {
  * @throws what another try may mend: XrpcError, RepoError, IdentityError, TransientError
  */
 export async function fetchRepo(context: FetchContext, task: Task): Promise<Outcome> {
-  const { store, identities, force, metrics } = context;
+  const { store, identities, lanes, force, metrics } = context;
   const { job, listedAt } = task;
   const known = await store.known(job.did);
   const need = needOf(job, force);
@@ -66,6 +67,9 @@ export async function fetchRepo(context: FetchContext, task: Task): Promise<Outc
     const covered = job.rev === '' ? undefined : covers(known, job.rev);
     if (covered) return covered;
   }
+  // Who lists it is most often who has it: then nobody need be asked where it is, as long as that host is left alone.
+  const busy = task.again ? undefined : lanes.knownBusy(job.host);
+  if (busy && busy.busy !== 'given-up') return laterOf(busy);
   try {
     const identity = await metrics.time('identity', () =>
       task.again ? identities.refreshRepo(job.did) : identities.resolveRepo(job.did),
@@ -103,30 +107,33 @@ class Fetch {
   async run(): Promise<Outcome> {
     const { slots, lanes, metrics } = this.#context;
     const { stopping } = this.#task;
-    using _slot = await metrics.time('wait', () => slots.take(stopping));
-    const turn = await lanes.acquire(new URL(this.#identity.pds).host, stopping);
+    const { host } = new URL(this.#identity.pds);
+    const known = lanes.knownBusy(host);
+    if (known) return await this.#withoutTurn(known);
+    using slot = await metrics.time('wait', () => slots.take(stopping));
+    const turn = await lanes.acquire(host, stopping);
     if ('busy' in turn) return await this.#withoutTurn(turn);
     metrics.inFlight.inc();
     try {
-      return await this.#fetchAndSend(turn);
+      return await this.#fetchAndSend(turn, slot);
     } finally {
       metrics.inFlight.dec();
     }
   }
 
   /** Puts the repo off; behind a host that has been silent for hours it is written off until it is listed again. */
-  async #withoutTurn({ busy, waitMs }: Busy): Promise<Outcome> {
-    if (busy !== 'given-up') return { end: 'later', reason: `host-${busy}`, afterMs: waitMs };
+  async #withoutTurn(turn: Busy): Promise<Outcome> {
+    if (turn.busy !== 'given-up') return laterOf(turn);
     await this.#context.store.unavailable(this.#task.job.did, 'host-unreachable');
     return { end: 'unavailable', reason: 'host-unreachable' };
   }
 
-  async #fetchAndSend(turn: Lane): Promise<Outcome> {
+  async #fetchAndSend(turn: Lane, slot: Slot): Promise<Outcome> {
     const { memory, metrics } = this.#context;
     const { job, signal } = this.#task;
     const startedAt = new Date();
     using share = memory.take();
-    const got = await this.#takeTurn(turn, share.bytes);
+    const got = await this.#takeTurn(turn, share.bytes, new Patience(slot, signal));
     if ('end' in got) return got;
     seam('backfiller:repo-fetched');
     await using snapshot = got;
@@ -143,11 +150,11 @@ class Fetch {
   }
 
   /** Makes the requests of one turn and tells the lane how they went. */
-  async #takeTurn(turn: Lane, memoryBytes: number): Promise<RepoSnapshot | Outcome> {
+  async #takeTurn(turn: Lane, memoryBytes: number, patience: Patience): Promise<RepoSnapshot | Outcome> {
     await using _turn = turn;
     const startedAt = Date.now();
     try {
-      const got = await this.#request(turn, memoryBytes);
+      const got = await this.#request(turn, memoryBytes, patience);
       await turn.end('ok');
       return got;
     } catch (error) {
@@ -163,24 +170,26 @@ class Fetch {
     }
   }
 
-  async #request(turn: Lane, memoryBytes: number): Promise<RepoSnapshot | Outcome> {
+  async #request(turn: Lane, memoryBytes: number, patience: Patience): Promise<RepoSnapshot | Outcome> {
     const { signal, stopping } = this.#task;
     stopping.throwIfAborted();
-    const unchanged = await this.#askLatest(turn);
+    const unchanged = await this.#askLatest(turn, patience);
     if (unchanged) return unchanged;
     const { client, identities, metrics, download: limits } = this.#context;
-    const options = { client, identities, identity: this.#identity, limits, memoryBytes, signal };
+    const identity = this.#identity;
+    const options = { client, identities, identity, limits, memoryBytes, patience, signal };
     return await metrics.time('fetch', () => download(options));
   }
 
   /** For a job without a rev a small question may spare a large answer. */
-  async #askLatest(turn: Lane): Promise<Outcome | undefined> {
+  async #askLatest(turn: Lane, patience: Patience): Promise<Outcome | undefined> {
     const { job, signal } = this.#task;
     const { state } = this.#known ?? {};
     if (job.rev !== '' || this.#need.fetch || (state !== 'complete' && state !== 'sent')) return undefined;
     const { did, pds } = this.#identity;
     const askedAt = Date.now();
-    const { rev } = await getLatestCommit(this.#context.client, pds, did, { signal });
+    const { rev } = await patience.wait(getLatestCommit(this.#context.client, pds, did, { signal }));
+    await patience.resume();
     const outcome = covers(this.#known, rev);
     if (!outcome) await turn.request(signal);
     else if (job.active && this.#known?.accountStatus != null) await this.#context.store.active(did, askedAt);
@@ -197,4 +206,8 @@ class Fetch {
     await store.unavailable(did, reason, saidAt);
     return { end: 'unavailable', reason };
   }
+}
+
+function laterOf({ busy, waitMs }: Busy): Outcome {
+  return { end: 'later', reason: `host-${busy}`, afterMs: waitMs };
 }

@@ -46,6 +46,8 @@ export interface Tuning {
 const PART = { events: 200, chars: 256 * 1024, sendChars: 512 * 1024 };
 /** Who reads the output stream. */
 const OUTPUT_GROUP = 'firehose_group';
+/** Fetches that may wait for slow hosts, for each that is at work: a socket and a little memory each. */
+const LENT_A_SLOT = 5;
 /** Nothing can be fetched without the PLC directory. */
 const DIRECTORY_LATER_MS = 15_000;
 /** What is left of the drain for handing entries back. */
@@ -133,7 +135,7 @@ async function contextOf(parts: Parts): Promise<FetchContext> {
     identities: createIdentity({ client, store: redis, metrics, settings }).identities,
     client,
     lanes,
-    slots: new Slots(settings.concurrency),
+    slots: slotsOf(settings, metrics),
     memory: new MemoryBudget(settings.memoryBytes, settings.spoolAboveBytes),
     producer: new Producer(redis, settings.outputStream, {
       highWaterMark,
@@ -148,6 +150,21 @@ async function contextOf(parts: Parts): Promise<FetchContext> {
     download: { maxRepoBytes, minBytesPerSecond, graceMs: tuning.graceMs ?? 10_000, deadlineMs, tmpFolder },
     force: settings.force,
   };
+}
+
+function slotsOf({ concurrency }: Settings, metrics: Metrics): Slots {
+  const slots = new Slots(concurrency, concurrency * LENT_A_SLOT);
+  metrics.gauge(
+    'backfiller_slots_lent',
+    'Fetches that wait for a slow host and count for none of BACKFILLER_CONCURRENCY.',
+    [],
+    {
+      collect() {
+        this.set(slots.lent);
+      },
+    },
+  );
+  return slots;
 }
 
 interface Pull extends Pick<Parts, 'settings' | 'redis' | 'log' | 'streams' | 'tuning'> {
@@ -167,7 +184,7 @@ async function pull({ settings, redis, context, log, streams, tuning }: Pull, si
   });
   const { stream, urgent } = keysOf(redis, settings.inputStream);
   // More places than slots: entries that end without a fetch pass by those that wait for one.
-  const places = settings.concurrency + settings.batchSize;
+  const places = settings.concurrency * (1 + LENT_A_SLOT) + settings.batchSize;
   await consume<RepoJob>({
     redis,
     stream: [urgent, stream],

@@ -18,6 +18,8 @@ export interface HttpParams {
   at?: CutAt;
   /** redirect */
   location?: string;
+  /** late */
+  ms?: number;
   /** list-error: the line of the list for which the host has no answer. */
   line?: number;
 }
@@ -43,6 +45,8 @@ export const HTTP_FAULTS = {
     expect: 'retry',
     run: (call, _, { status = 500 }) => sends(call, error(status, 'InternalServerError')),
   },
+  /** The true answer, as from the other side of the world. */
+  late: { expect: 'any', run: late },
   /** Accepts, and never answers. */
   hang: { expect: 'retry', run: () => true },
   'cut-connection': { expect: 'retry', run: ({ res }) => Boolean(res.socket?.destroy()) },
@@ -110,6 +114,11 @@ function spoils(run: (call: Call, reply: Reply, params: HttpParams) => void): Ht
     else run(call, answer, params);
     return true;
   };
+}
+
+function late(call: Call, handle: Handler, { ms = 100 }: HttpParams): true {
+  setTimeout(() => send(call.res, handle(call)), ms);
+  return true;
 }
 
 function slow(call: Call, handle: Handler, { bytesPerSecond = 1 }: HttpParams): true {

@@ -14,8 +14,8 @@ const CONTENT = 3;
 export class CarStore {
   readonly #folder: string;
 
-  constructor(parent: string, { seed, repos, recordsPerRepo, sizes, p256, hosts }: WorldOptions) {
-    const key = JSON.stringify([CONTENT, seed, repos, recordsPerRepo, sizes ?? {}, p256, hosts]);
+  constructor(parent: string, { seed, repos, recordsPerRepo, sizes, p256, hosts, even }: WorldOptions) {
+    const key = JSON.stringify([CONTENT, seed, repos, recordsPerRepo, sizes ?? {}, p256, hosts, even]);
     this.#folder = join(parent, hash('sha256', key).slice(0, 16));
     mkdirSync(this.#folder, { recursive: true });
   }

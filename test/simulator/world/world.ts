@@ -9,6 +9,8 @@ import { Host } from './host.ts';
 
 export interface WorldOptions extends CatalogOptions {
   hosts: number;
+  /** As many accounts on each host, one after the other in the list; else a few hosts have most of them. */
+  even?: boolean;
   relays: number;
   /** Share of accounts that are not active from the start. */
   inactive: number;
@@ -114,8 +116,8 @@ export class World {
   }
 
   #add(index: number, random: Random, baseRev: string, isNew: boolean): Account {
-    const { hosts } = this.options;
-    const host = this.hosts[index < hosts ? index : random.popular(hosts)]!;
+    const { hosts, even } = this.options;
+    const host = this.hosts[index < hosts || even ? index % hosts : random.popular(hosts)]!;
     const curve = random.chance(this.options.p256) ? 'p256' : 'k256';
     const { catalog } = this;
     const account = new Account({ catalog, cache: this.#cache, index, host, curve, baseRev, isNew });

@@ -7,6 +7,7 @@ import { Spread } from './spread.ts';
 /** Why a host can't be asked now. `given-up`: parked, and it has failed for long. */
 export type BusyReason = 'parked' | 'busy' | 'rate' | 'given-up';
 const busyReasons: BusyReason[] = ['parked', 'busy', 'rate'];
+const PARKED = 1;
 
 /** How a turn at a host ended. `none` says nothing about the host. */
 export type LaneOutcome = 'ok' | 'failed' | 'limited' | 'none';
@@ -42,6 +43,8 @@ const defaults = { leaseMs: 60_000, strikes: 3, giveUpAfter: 16, baseParkMs: 5_0
 const MAX_RATE_WAIT_MS = 250;
 /** Longest wait of a scrape for Redis. */
 const SCRAPE_MS = 2_000;
+/** Parked hosts are not asked for in Redis again for so long; whoever lets one go there is heard after that. */
+const TRUSTED_MS = 1_000;
 /** An idle lane's memory: long enough that a host's failures are not forgotten between two of its repos. */
 const KEEP_MS = 2 * 3600_000;
 
@@ -60,6 +63,8 @@ export class HostLanes implements AsyncDisposable {
   readonly #held = new Map<string, Lane>();
   readonly #renewing: NodeJS.Timeout;
   readonly #spread: Spread;
+  /** Hosts that Redis said are parked, and how long that is believed. */
+  readonly #parked = new Map<string, { busy: BusyReason; end: number; until: number }>();
   readonly #refusals;
 
   constructor(options: HostLanesOptions) {
@@ -92,13 +97,32 @@ export class HostLanes implements AsyncDisposable {
     const [code, waitMs, failures] = answer as [number, number, number];
     if (code !== 0) {
       const busy = failures >= giveUpAfter ? 'given-up' : busyReasons[code - 1]!;
-      this.#refusals.inc({ reason: busy });
-      return { busy, waitMs: this.spread(host, waitMs) };
+      if (code === PARKED) this.#remember(host, busy, waitMs);
+      return this.#refuse(host, busy, waitMs);
     }
     const lane = new Lane(host, token, this);
     this.#held.set(token, lane);
     await sleep(waitMs, signal);
     return lane;
+  }
+
+  /** A parked host, where that was learnt within the last second: so a long run of its entries passes quickly. */
+  knownBusy(host: string): Busy | undefined {
+    const known = this.#parked.get(host);
+    const now = Date.now();
+    if (!known || known.until <= now) return undefined;
+    return this.#refuse(host, known.busy, known.end - now);
+  }
+
+  #remember(host: string, busy: BusyReason, waitMs: number): void {
+    const now = Date.now();
+    for (const [other, { until }] of this.#parked) if (until <= now) this.#parked.delete(other);
+    this.#parked.set(host, { busy, end: now + waitMs, until: now + Math.min(waitMs, TRUSTED_MS) });
+  }
+
+  #refuse(host: string, busy: BusyReason, waitMs: number): Busy {
+    this.#refusals.inc({ reason: busy });
+    return { busy, waitMs: this.spread(host, waitMs) };
   }
 
   /** Counts one more request of a holder, and waits for its time. */
