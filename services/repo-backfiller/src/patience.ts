@@ -1,7 +1,7 @@
 import type { Slot } from './slots.ts';
 
 /** A host may keep us waiting for so long in one stretch before its fetch lends its slot, in ms. */
-const PATIENCE_MS = 1_000;
+const PATIENCE_MS = 500;
 /** Bytes a second that win it back. */
 const STEADY = 64 * 1024;
 

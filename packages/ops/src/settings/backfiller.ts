@@ -2,11 +2,15 @@ import { bytes, flag, int, text } from './declare.ts';
 
 /** services/repo-backfiller. */
 export const backfiller = {
-  concurrency: int('BACKFILLER_CONCURRENCY', 'Repos fetched at once by one process.', {
-    default: 10,
-    min: 1,
-    max: 1000,
-  }),
+  concurrency: int(
+    'BACKFILLER_CONCURRENCY',
+    'Repos fetched at once by one process. Up to five times as many may wait for slow hosts besides.',
+    {
+      default: 10,
+      min: 1,
+      max: 1000,
+    },
+  ),
   batchSize: int('BACKFILLER_BATCH_SIZE', 'Entries of `repo_backfill` read from Redis at once.', {
     default: 50,
     min: 1,
