@@ -11,6 +11,13 @@ export const deadlockTries = 3;
 const maxLooks = 20;
 
 /**
+ * Looks at old records change many posts of many repos, in several rounds: two at once meet in a circle again and
+ * again, and PostgreSQL takes a second to see it. They are short beside what is written between them, so they take
+ * turns. Looks at live ones, which are small, wait for none.
+ */
+const takeTurn = { name: 'look in turn', text: 'SELECT pg_advisory_xact_lock(0x6c6f, 0)' };
+
+/**
  * Looks at all that committed operations may have consequences for, until a look changes nothing. What a look changed
  * it may have judged by what another transaction was just about to change; whoever commits last looks last, so the
  * last look of all sees everything. Idempotent: after a crash the same operations lead to the same looks.
@@ -25,9 +32,10 @@ export async function follow(
   changed: readonly string[] = [],
 ): Promise<void> {
   if (!hasFollowUp(ops, options)) return;
+  const inTurn = !ops.some((op) => op.live);
   let again = changed;
   for (let look = 1; look <= maxLooks; look++) {
-    again = await lookOnce(pool, ops, options, { again, first: look === 1 });
+    again = await lookOnce(pool, ops, options, { again, first: look === 1, inTurn });
     if (again.length === 0) return;
   }
   throw new TransientError(`${again.length} posts were judged ${maxLooks} times and still change`);
@@ -37,11 +45,14 @@ async function lookOnce(
   pool: Pool,
   ops: readonly Op[],
   options: DerivationOptions,
-  what: { again: readonly string[]; first: boolean },
+  { inTurn, ...what }: { again: readonly string[]; first: boolean; inTurn: boolean },
 ): Promise<string[]> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await inTransaction(pool, (client) => followUp(client, ops, options, what));
+      return await inTransaction(pool, async (client) => {
+        if (inTurn) await client.query(takeTurn);
+        return followUp(client, ops, options, what);
+      });
     } catch (err) {
       if (sqlState((err as Error).cause) !== '40P01' || attempt === deadlockTries) throw err;
     }
