@@ -13,7 +13,7 @@ import {
   readSync,
   recordToJson,
 } from '@headwater/repo';
-import { encodeRow } from '../../packages/database/src/copy.ts';
+import { CopyData } from '../../packages/database/src/copy-data.ts';
 import { prepare } from '../../packages/database/src/prepare.ts';
 import { DID } from '../../packages/repo/testing/blocks.ts';
 
@@ -63,7 +63,7 @@ function readFrame(bytes: Buffer): void {
 
 function rowsOf(events: ReturnType<typeof decodeEvents>): void {
   for (const { ops } of prepare(events, { keep: () => true, now: 1.78e12 })) {
-    for (const { version } of ops) for (const [, row] of version?.rows ?? []) encodeRow(row);
+    for (const { version } of ops) new CopyData().add((version?.rows ?? []).map(([, row]) => row));
   }
 }
 

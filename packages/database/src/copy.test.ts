@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { useDatabase } from '../../../test/support/index.ts';
-import { copyInto, encodeRow, type Row } from './copy.ts';
+import { copyInto, type Row } from './copy.ts';
+import { CopyData } from './copy-data.ts';
 
 const database = useDatabase('template0');
 let client: pg.Client;
@@ -57,7 +58,7 @@ it('gives back every text as it was, but for NUL and lone surrogates', async () 
       await client.query('TRUNCATE t');
       const doc = (s: string | null) => (s === null ? null : JSON.stringify({ s: kept(s) }));
       const written = values.map(([s, flag, d], n): Row => [n, s, flag, doc(d)]);
-      await copyInto(client, 't', ['n', 'text', 'flag', 'doc'], written);
+      await copyInto(client, { table: 't', columns: ['n', 'text', 'flag', 'doc'], rows: written });
       const { rows: read } = await client.query('SELECT * FROM t ORDER BY n');
       const wanted = values.map(([s, flag, d], n) => ({
         n,
@@ -72,27 +73,45 @@ it('gives back every text as it was, but for NUL and lone surrogates', async () 
 });
 
 it('tells an empty text, NULL and a backslash-N apart', () => {
-  expect(encodeRow(['', null, '\\N', true, 7])).toBe('\t\\N\t\\\\N\tt\t7\n');
+  const data = new CopyData();
+  data.add([['', null, '\\N', true, 7]]);
+  data.end();
+  const [type, length] = ['d', '\0\0\0\x10'];
+  expect(String(Buffer.concat(data.parts))).toBe(`${type}${length}\t\\N\t\\\\N\tt\t7\nc\0\0\0\x04`);
 });
+
+const into = (table: string, columns: string[], rows: Row[]) => ({ table, columns, rows });
 
 it('leaves the connection usable after a row that PostgreSQL refuses', async () => {
-  await expect(copyInto(client, 't', ['n'], [['x']])).rejects.toThrow(/integer/);
-  await expect(copyInto(client, 'nowhere', ['n'], [[1]])).rejects.toThrow(/nowhere/);
-  await copyInto(client, 't', ['n'], []);
-  expect((await client.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+  const [good, bad] = [into('t', ['n'], [[1]]), into('t', ['n'], [['x']])];
+  const nowhere = into('nowhere', ['n'], [[1]]);
+  await expect(copyInto(client, bad)).rejects.toThrow(/integer/);
+  await expect(copyInto(client, nowhere)).rejects.toThrow(/nowhere/);
+  await client.query('TRUNCATE t');
+  await expect(copyInto(client, good, bad, good)).rejects.toThrow(/integer/);
+  await expect(copyInto(client, nowhere, good)).rejects.toThrow(/nowhere/);
+  await copyInto(client, into('t', ['n'], []));
+  expect((await client.query('SELECT 1 AS one FROM t')).rows).toEqual([]);
+  await copyInto(client, good, into('t', ['n'], []), good);
+  expect((await client.query('SELECT n FROM t')).rows).toEqual([{ n: 1 }, { n: 1 }]);
 });
 
-it('writes more than one chunk', async () => {
+it('writes more than one chunk, and more than one in a value', async () => {
   await client.query('TRUNCATE t');
-  const long = 'é'.repeat(10_000);
-  await copyInto(
-    client,
-    't',
-    ['n', 'text'],
-    Array.from({ length: 200 }, (_, n) => [n, long]),
-  );
-  const { rows } = await client.query('SELECT count(*)::int AS n, min(length("text")) AS length FROM t');
-  expect(rows).toEqual([{ n: 200, length: 10_000 }]);
+  const long = (n: number) => 'é'.repeat(n % 10 === 0 ? 100_000 : 10_000 - n);
+  const rows = Array.from({ length: 200 }, (_, n): Row => [n, long(n)]);
+  await copyInto(client, into('t', ['n', 'text'], rows));
+  const { rows: read } = await client.query('SELECT n, "text" FROM t ORDER BY n');
+  expect(read).toEqual(rows.map(([n, text]) => ({ n, text })));
+});
+
+it('gives back texts of every length around the end of a chunk', async () => {
+  await client.query('TRUNCATE t');
+  const lengths = Array.from({ length: 120 }, (_, n) => 65_536 - 60 + n);
+  const copies = lengths.map((length, n) => into('t', ['n', 'text'], [[n, 'x'.repeat(length)]]));
+  await copyInto(client, ...copies);
+  const { rows } = await client.query('SELECT length("text") AS length FROM t ORDER BY n');
+  expect(rows).toEqual(lengths.map((length) => ({ length })));
 });
 
 it('fails when the connection is lost', async () => {
@@ -103,6 +122,6 @@ it('fails when the connection is lost', async () => {
   await lost.query('BEGIN');
   await lost.query('LOCK TABLE t');
   await client.query('SELECT pg_terminate_backend($1)', [rows[0].pid]);
-  await expect(copyInto(lost, 't', ['n'], [[1]])).rejects.toThrow();
+  await expect(copyInto(lost, into('t', ['n'], [[1]]))).rejects.toThrow();
   await lost.end().catch(() => undefined);
 });

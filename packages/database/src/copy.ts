@@ -1,114 +1,72 @@
+import { CopyData, type Row } from './copy-data.ts';
 import type { Client } from './pool.ts';
 
-/** A value of a row: JSON columns as text. */
-export type Value = string | number | boolean | null;
-export type Row = readonly Value[];
+export type { Row, Value } from './copy-data.ts';
 
-/** Column separator, row separator, escape character, and NUL, which PostgreSQL can't store in text. */
-const special = /[\\\n\r\t\0]/;
-const specials = /[\\\n\r\t\0]/g;
-
-const escapes: Record<string, string> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t', '\0': '' };
-
-/**
- * One row in COPY's text format, line feed included. NULL is `\N`, which no text can become because its backslash
- * is doubled. NUL is left out; a lone surrogate becomes U+FFFD when the text is turned into UTF-8.
- */
-export function encodeRow(row: Row): string {
-  let line = '';
-  for (let i = 0; i < row.length; i++) {
-    if (i > 0) line += '\t';
-    const value = row[i]!;
-    if (typeof value === 'string') {
-      line += special.test(value) ? value.replace(specials, (c) => escapes[c]!) : value;
-    } else if (value === null) line += '\\N';
-    else line += value === true ? 't' : value === false ? 'f' : value;
-  }
-  return `${line}\n`;
+/** Rows for one table. */
+export interface Copy {
+  /** Quoted where it needs it. */
+  table: string;
+  /** In the order of the rows' values. */
+  columns: readonly string[];
+  rows: readonly Row[];
 }
 
-/** Characters to a chunk: large enough that a message costs nothing, small enough to be garbage soon. */
-const chunkLength = 256 * 1024;
-
-function* chunks(rows: readonly Row[]): Generator<Buffer> {
-  let text = '';
-  for (const row of rows) {
-    text += encodeRow(row);
-    if (text.length >= chunkLength) {
-      yield Buffer.from(text);
-      text = '';
-    }
-  }
-  if (text.length > 0) yield Buffer.from(text);
-}
-
-/**
- * Writes rows by COPY FROM STDIN.
- *
- * @param columns the columns in the order of the rows' values
- */
-export function copyInto(
-  client: Client,
-  table: string,
-  columns: readonly string[],
-  rows: readonly Row[],
-): Promise<void> {
-  if (rows.length === 0) return Promise.resolve();
-  const text = `COPY ${table} (${columns.map((c) => `"${c}"`).join(',')}) FROM STDIN`;
+/** Writes rows by COPY FROM STDIN, to all tables in one go: nothing waits for an answer but the end. */
+export function copyInto(client: Client, ...copies: readonly Copy[]): Promise<void> {
+  const filled = copies.filter(({ rows }) => rows.length > 0);
+  if (filled.length === 0) return Promise.resolve();
   return new Promise((resolve, reject) => {
-    const query = new CopyIn(text, rows, (err) => (err ? reject(err) : resolve()));
+    const query = new CopyIn(filled, (err) => (err ? reject(err) : resolve()));
     client.query(query as never);
   });
 }
 
 interface CopyConnection {
   query(text: string): void;
-  sendCopyFromChunk(chunk: Buffer): void;
-  endCopyFrom(): void;
-  sendCopyFail(message: string): void;
-  stream: { cork?(): void; uncork?(): void };
+  stream: { cork(): void; uncork(): void; write(bytes: Buffer): void };
 }
 
 /**
- * COPY FROM STDIN as pg's client runs a query of one's own. All data is at hand, so it is sent at once: no stream,
- * no turn of the event loop for each chunk.
+ * Any number of COPY FROM STDIN as pg's client runs a query of one's own. The statements are sent as one query, and the
+ * rows of all of them after it: the server takes them up as it comes to each. What is left when one fails it ignores.
  */
 class CopyIn {
   text: string;
-  rows: readonly Row[];
   callback: (err?: Error | null) => void;
+  #data = new CopyData();
+  #failed = false;
 
-  constructor(text: string, rows: readonly Row[], callback: (err?: Error | null) => void) {
-    this.text = text;
-    this.rows = rows;
+  constructor(copies: readonly Copy[], callback: (err?: Error | null) => void) {
+    const list = (columns: readonly string[]) => columns.map((c) => `"${c}"`).join(',');
+    this.text = copies.map((c) => `COPY ${c.table} (${list(c.columns)}) FROM STDIN`).join(';');
     this.callback = callback;
+    for (const { rows } of copies) this.#data.add(rows);
+    this.#data.end();
   }
 
   submit(connection: CopyConnection): null {
+    const { stream } = connection;
+    stream.cork();
     connection.query(this.text);
+    for (const part of this.#data.parts) stream.write(part);
+    stream.uncork();
     return null;
   }
 
-  handleCopyInResponse(connection: CopyConnection): void {
-    connection.stream.cork?.();
-    try {
-      for (const chunk of chunks(this.rows)) connection.sendCopyFromChunk(chunk);
-      connection.endCopyFrom();
-    } catch (err) {
-      connection.sendCopyFail((err as Error).message);
-    } finally {
-      connection.stream.uncork?.();
-    }
-  }
-
   handleError(err: Error): void {
+    // What was not sent yet may still be: its bytes are not to be written over.
+    this.#failed = true;
     this.callback(err);
   }
 
   handleReadyForQuery(): void {
+    if (this.#failed) return;
+    this.#data.free();
     this.callback(null);
   }
 
+  handleCopyInResponse(): void {}
   handleCommandComplete(): void {}
   handleEmptyQuery(): void {}
   handleRowDescription(): void {}

@@ -16,7 +16,7 @@ import {
 } from './claims.ts';
 import type { Collection } from './collections/collection.ts';
 import { collections } from './collections/index.ts';
-import { copyInto, type Row } from './copy.ts';
+import { type Copy, copyInto, type Row } from './copy.ts';
 import { Counts } from './counts.ts';
 import { fold } from './decide.ts';
 import type { DerivationOptions } from './derived/derivation.ts';
@@ -151,7 +151,6 @@ class Work {
 
   /** Inserts records and the rows they own. What is `direct` has no row of its repo before it. */
   async insert(written: readonly Version[], direct: ReadonlySet<Version>): Promise<void> {
-    await copyInto(this.client, 'record', recordColumns, written.map(recordRow));
     const byCollection = Map.groupBy(written, (version) => version.collection);
     const duplicates: Row[] = [];
     for (const collection of new Set([...byCollection.keys(), ...this.freed.keys()])) {
@@ -160,11 +159,15 @@ class Work {
       if (collection.claim) duplicates.push(...(await this.settleClaims(collection, versions, direct)));
       this.gather(versions, collection.claim?.table);
     }
-    await copyInto(this.client, 'duplicate_record', duplicateColumns, duplicates);
+    const copies: Copy[] = [
+      { table: 'record', columns: recordColumns, rows: written.map(recordRow) },
+      { table: 'duplicate_record', columns: duplicateColumns, rows: duplicates },
+    ];
     for (const [table, rows] of this.insertedRows) {
       this.counts.inserted(table, rows);
-      await copyInto(this.client, `"${table}"`, specOf(table).columns, rows);
+      copies.push({ table: `"${table}"`, columns: specOf(table).columns, rows });
     }
+    await copyInto(this.client, ...copies);
   }
 
   private gather(versions: readonly Version[], except: TableName | undefined): void {

@@ -104,7 +104,7 @@ export const database: readonly Mutant[] = [
     name: 'database/nul-kept',
     breaks: 'a NUL in a text does not stop the drain',
     behaviour: 14,
-    file: `${src}/copy.ts`,
+    file: `${src}/copy-data.ts`,
     from: "'\\0': ''",
     to: "'\\0': '\\0'",
     tests: [`${src}/copy.test.ts`],
@@ -112,7 +112,7 @@ export const database: readonly Mutant[] = [
   {
     name: 'database/backslash-unescaped',
     breaks: 'COPY tells a backslash, an empty text and NULL apart',
-    file: `${src}/copy.ts`,
+    file: `${src}/copy-data.ts`,
     from: "'\\\\': '\\\\\\\\'",
     to: "'\\\\': '\\\\'",
     tests: [`${src}/copy.test.ts`],

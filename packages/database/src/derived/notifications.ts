@@ -26,7 +26,7 @@ export async function addNotifications(client: Client, wanted: readonly Notifica
   const muted = await mutedAmong(client, wanted);
   const loud = wanted.filter((n) => !muted.has(n));
   const rows = loud.map((n) => columns.map((column) => n[column]));
-  await copyInto(client, 'notification', columns, rows);
+  await copyInto(client, { table: 'notification', columns, rows });
   return loud.map((n) => n.recordUri);
 }
 
