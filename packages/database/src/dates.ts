@@ -21,7 +21,13 @@ export function earlier(a: string, b: string): string {
  * not reach rows that are sorted by it.
  */
 export function indexedAt(time: string, now: number): string {
+  // All events of a fetch say the same.
+  if (time === known.time && now === known.now) return known.at;
   const ms = Date.parse(time);
   const latest = now + 5 * 60_000;
-  return new Date(Number.isNaN(ms) || ms < 0 ? now : Math.min(ms, latest)).toISOString();
+  const at = new Date(Number.isNaN(ms) || ms < 0 ? now : Math.min(ms, latest)).toISOString();
+  known = { time, now, at };
+  return at;
 }
+
+let known = { time: '', now: -1, at: '' };

@@ -2,6 +2,7 @@
 import { TransientError } from '@headwater/ops';
 import type { DerivationOptions } from './derived/derivation.ts';
 import { followUp, hasFollowUp } from './derived/index.ts';
+import { type Targets, targetsOf } from './derived/targets.ts';
 import { inTransaction, type Pool, sqlState } from './pool.ts';
 import type { Op } from './prepare.ts';
 
@@ -31,11 +32,12 @@ export async function follow(
   options: DerivationOptions,
   changed: readonly string[] = [],
 ): Promise<void> {
-  if (!hasFollowUp(ops, options)) return;
+  const targets = targetsOf(ops, options);
+  if (!hasFollowUp(targets)) return;
   const inTurn = !ops.some((op) => op.live);
   let again = changed;
   for (let look = 1; look <= maxLooks; look++) {
-    again = await lookOnce(pool, ops, options, { again, first: look === 1, inTurn });
+    again = await lookOnce(pool, targets, { again, first: look === 1, inTurn });
     if (again.length === 0) return;
   }
   throw new TransientError(`${again.length} posts were judged ${maxLooks} times and still change`);
@@ -43,15 +45,14 @@ export async function follow(
 
 async function lookOnce(
   pool: Pool,
-  ops: readonly Op[],
-  options: DerivationOptions,
+  targets: Targets,
   { inTurn, ...what }: { again: readonly string[]; first: boolean; inTurn: boolean },
 ): Promise<string[]> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await inTransaction(pool, async (client) => {
         if (inTurn) await client.query(takeTurn);
-        return followUp(client, ops, options, what);
+        return followUp(client, targets, what);
       });
     } catch (err) {
       if (sqlState((err as Error).cause) !== '40P01' || attempt === deadlockTries) throw err;

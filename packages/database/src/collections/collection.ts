@@ -52,10 +52,28 @@ export function blobCid(blob: Lexical): string | null {
   return blob?.ref?.$link ?? (typeof blob?.cid === 'string' ? blob.cid : null);
 }
 
-/** The parts of `at://authority/collection/rkey`. */
-export function splitUri(uri: string): { authority: string; collection: string; rkey: string } {
-  const [authority = '', collection = '', rkey = ''] = uri.slice('at://'.length).split('/');
-  return { authority, collection, rkey };
+const authorityStart = 'at://'.length;
+
+/** Who owns a record: what stands before the first slash of `at://authority/collection/rkey`. */
+export function authorityOf(uri: string): string {
+  return partOf(uri, authorityStart);
+}
+
+/** NSID of the collection of a record. */
+export function collectionOf(uri: string): string {
+  const slash = uri.indexOf('/', authorityStart);
+  return slash < 0 ? '' : partOf(uri, slash + 1);
+}
+
+export function rkeyOf(uri: string): string {
+  const first = uri.indexOf('/', authorityStart);
+  const second = first < 0 ? -1 : uri.indexOf('/', first + 1);
+  return second < 0 ? '' : partOf(uri, second + 1);
+}
+
+function partOf(uri: string, start: number): string {
+  const end = uri.indexOf('/', start);
+  return end < 0 ? uri.slice(start) : uri.slice(start, end);
 }
 
 /** JSON for a jsonb column, which refuses NUL and lone surrogates; null for an empty or absent list. */

@@ -1,13 +1,15 @@
 import { earlier, normalizeDate } from '../dates.ts';
 import {
+  authorityOf,
   blobCid,
   type Collection,
+  collectionOf,
   type Emit,
   jsonList,
   type Lexical,
   type RecordInput,
   RefusedError,
-  splitUri,
+  rkeyOf,
 } from './collection.ts';
 
 const postNsid = 'app.bsky.feed.post';
@@ -27,7 +29,7 @@ export const post: Collection = {
   build({ uri, cid, did, record, indexedAt }, emit) {
     const createdAt = normalizeDate(record.createdAt);
     const { root, parent } = record.reply ?? {};
-    if (root && !splitUri(root.uri).authority.startsWith('did:')) {
+    if (root && !authorityOf(root.uri).startsWith('did:')) {
       throw new RefusedError(
         'root-by-handle',
         'the thread is named by a handle, which may be anybody tomorrow',
@@ -93,7 +95,7 @@ function emitEmbed(embed: Lexical, in_: EmbeddingPost, emit: Emit): void {
     case 'app.bsky.embed.record': {
       const { uri, cid } = embed.record;
       emit('post_embed_record', [in_.uri, uri, cid]);
-      if (splitUri(uri).collection === postNsid) {
+      if (collectionOf(uri) === postNsid) {
         emit('quote', [in_.uri, in_.cid, uri, cid, in_.createdAt, in_.indexedAt]);
       }
       break;
@@ -153,8 +155,7 @@ function gateOf(nsid: string, table: 'thread_gate' | 'post_gate'): Collection {
     nsid,
     tables: [table],
     build({ uri, cid, did, rkey, record, indexedAt }, emit) {
-      const gated = splitUri(record.post);
-      if (gated.authority !== did || gated.rkey !== rkey) {
+      if (authorityOf(record.post) !== did || rkeyOf(record.post) !== rkey) {
         throw new RefusedError('not-its-post', 'the gate is not of the same creator and rkey as its post');
       }
       emit(table, [uri, cid, did, record.post, normalizeDate(record.createdAt), indexedAt]);

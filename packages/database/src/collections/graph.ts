@@ -1,5 +1,5 @@
 import { normalizeDate } from '../dates.ts';
-import { blobCid, type Collection, RefusedError, splitUri } from './collection.ts';
+import { authorityOf, blobCid, type Collection, RefusedError } from './collection.ts';
 
 export const follow: Collection = {
   nsid: 'app.bsky.graph.follow',
@@ -43,7 +43,7 @@ export const listitem: Collection = {
   tables: ['list_item'],
   claim: { table: 'list_item', columns: ['listUri', 'subjectDid'] },
   build({ uri, cid, did, record, indexedAt }, emit) {
-    if (splitUri(record.list).authority !== did) {
+    if (authorityOf(record.list) !== did) {
       throw new RefusedError('not-its-list', 'the creator of the item is not the creator of its list');
     }
     const createdAt = normalizeDate(record.createdAt);

@@ -22,8 +22,8 @@
  */
 import { Counts } from '../counts.ts';
 import type { Client } from '../pool.ts';
-import type { Op, Version } from '../prepare.ts';
-import type { Changes, DerivationOptions } from './derivation.ts';
+import type { Version } from '../prepare.ts';
+import type { Changes } from './derivation.ts';
 import { recordFacts } from './facts.ts';
 import { Judging } from './judging.ts';
 import { writeOpThreads } from './op-threads.ts';
@@ -59,20 +59,18 @@ export async function derive(changes: Changes): Promise<string[]> {
  */
 export async function followUp(
   client: Client,
-  ops: readonly Op[],
-  options: DerivationOptions,
+  all: Targets,
   { again, first }: { again: readonly string[]; first: boolean },
 ): Promise<string[]> {
   const counts = new Counts();
-  const all = targetsOf(ops, options);
   const changed = await follow(client, first ? all : narrowed(all, again), counts, [], again);
   await counts.write(client);
   return changed;
 }
 
 /** Whether any of these operations has consequences beyond its own repo. */
-export function hasFollowUp(ops: readonly Op[], options: DerivationOptions): boolean {
-  const { posts, threadGates, postGates, pairs, endedPairs, reposts } = targetsOf(ops, options);
+export function hasFollowUp(targets: Targets): boolean {
+  const { posts, threadGates, postGates, pairs, endedPairs, reposts } = targets;
   const relations = pairs.length + endedPairs.length;
   return posts.size + threadGates.size + postGates.size + relations + reposts.size > 0;
 }

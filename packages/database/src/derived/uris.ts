@@ -1,4 +1,6 @@
-import { splitUri } from '../collections/collection.ts';
+import { authorityOf, collectionOf, rkeyOf } from '../collections/collection.ts';
+
+export { authorityOf, collectionOf };
 
 export const postNsid = 'app.bsky.feed.post';
 export const threadgateNsid = 'app.bsky.feed.threadgate';
@@ -11,20 +13,9 @@ export function gateUri(post: string, gate: typeof threadgateNsid | typeof postg
 
 /** The URI of the post that a gate of this URI stands for. */
 export function gatedPost(gate: string): string {
-  const { collection } = splitUri(gate);
-  return sibling(gate, collection, postNsid);
+  return sibling(gate, collectionOf(gate), postNsid);
 }
 
 function sibling(uri: string, from: string, to: string): string {
-  const { authority, collection, rkey } = splitUri(uri);
-  return collection === from ? `at://${authority}/${to}/${rkey}` : uri;
-}
-
-/** Who owns a record; what stands before the first slash of its URI. */
-export function authorityOf(uri: string): string {
-  return splitUri(uri).authority;
-}
-
-export function collectionOf(uri: string): string {
-  return splitUri(uri).collection;
+  return collectionOf(uri) === from ? `at://${authorityOf(uri)}/${to}/${rkeyOf(uri)}` : uri;
 }
