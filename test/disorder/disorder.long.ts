@@ -17,9 +17,9 @@ describe(`${REPOS} repos, ${OPERATIONS} live operations, all faults, random kill
       repos: REPOS,
       recordsPerRepo: 20,
       operations: OPERATIONS,
-      perSecond: 500,
+      perSecond: 800,
       faults: TEST_FAULTS ? JSON.parse(TEST_FAULTS) : 'all',
-      killEveryMs: Number(TEST_KILL_MS ?? 2000),
+      killEveryMs: Number(TEST_KILL_MS ?? 1300),
       quietMs: 240_000,
     });
     const { kills, faults, records, seconds } = report;
