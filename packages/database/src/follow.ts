@@ -1,5 +1,5 @@
 /** What follows from operations in other repos, once they and those are committed (see src/derived). */
-import { TransientError } from '@headwater/ops';
+import { sleep, TransientError } from '@headwater/ops';
 import type { DerivationOptions } from './derived/derivation.ts';
 import { followUp, hasFollowUp } from './derived/index.ts';
 import { type Targets, targetsOf } from './derived/targets.ts';
@@ -12,10 +12,13 @@ export const deadlockTries = 3;
 const maxLooks = 20;
 
 /**
- * Looks at old records change many posts of many repos, in several rounds: two at once meet in a circle again and
- * again, and PostgreSQL takes a second to see it. They are short beside what is written between them, so they take
- * turns. Looks at live ones, which are small, wait for none.
+ * Looks at old records that wait for nobody. Batches of whole fetches are large and long: who waited for the rows that
+ * one of them is writing, with rows of his own in hand, would keep others waiting, and often in a circle.
  */
+const impatientLooks = 5;
+const pauseMs = 20;
+
+/** Those after that do wait, one at a time. Looks at live records, which are small, wait from the second on. */
 const takeTurn = { name: 'look in turn', text: 'SELECT pg_advisory_xact_lock(0x6c6f, 0)' };
 
 /**
@@ -34,10 +37,12 @@ export async function follow(
 ): Promise<void> {
   const targets = targetsOf(ops, options);
   if (!hasFollowUp(targets)) return;
-  const inTurn = !ops.some((op) => op.live);
+  const old = !ops.some((op) => op.live);
   let again = changed;
   for (let look = 1; look <= maxLooks; look++) {
-    again = await lookOnce(pool, targets, { again, first: look === 1, inTurn });
+    const patient = look > (old ? impatientLooks : 1);
+    if (look > 2 && !patient) await sleep(pauseMs * 2 ** (look - 3));
+    again = await lookOnce(pool, targets, { again, first: look === 1, patient, inTurn: old && patient });
     if (again.length === 0) return;
   }
   throw new TransientError(`${again.length} posts were judged ${maxLooks} times and still change`);
@@ -46,7 +51,7 @@ export async function follow(
 async function lookOnce(
   pool: Pool,
   targets: Targets,
-  { inTurn, ...what }: { again: readonly string[]; first: boolean; inTurn: boolean },
+  { inTurn, ...what }: { again: readonly string[]; first: boolean; patient: boolean; inTurn: boolean },
 ): Promise<string[]> {
   for (let attempt = 1; ; attempt++) {
     try {

@@ -177,6 +177,58 @@ describe('two that look at the same thread at once', () => {
   });
 });
 
+describe('rows that another holds', () => {
+  const [held, free] = [uriOf(bob, 'held'), uriOf(bob, 'free')];
+  const old = ([event]: StreamEvent[]) => [{ ...event!, seq: -1 } as StreamEvent];
+
+  /** @returns what lets go of it */
+  async function hold(table: string, uri: string): Promise<() => Promise<void>> {
+    const client = await pool.connect();
+    await client.query('BEGIN');
+    await client.query(`SELECT FROM ${table} WHERE uri = $1 FOR UPDATE`, [uri]);
+    return async () => {
+      await client.query('ROLLBACK');
+      client.release();
+    };
+  }
+
+  it.each([
+    ['an old gate', old],
+    ['a live one', (events: StreamEvent[]) => events],
+  ])('are judged later than those that nobody holds, for %s', async (_, kind) => {
+    const root = uriOf(ann, 'root');
+    await applyEvents(pool, [made(ann, 1, 'root', { text: '' })]);
+    await applyEvents(pool, [[...reply(bob, 5, 'held', root), ...reply(bob, 5, 'free', root)]]);
+    const letGo = await hold('post', held);
+    const judging = applyEvents(pool, [kind(gate(ann, 2, 'root', []))]);
+    await until('the other is judged', async () => (await flagsOf(free)).violates === true);
+    expect(await flagsOf(held)).toEqual({ invalid: null, violates: null });
+    await letGo();
+    await judging;
+    expect(await flagsOf(held)).toEqual({ invalid: null, violates: true });
+    const { rows } = await pool.query('SELECT "replyCount"::int AS n FROM post_agg WHERE uri = $1', [root]);
+    expect(rows).toEqual([{ n: 0 }]);
+  });
+
+  it('go with the post that they were made of, though it takes a while', async () => {
+    const quoted = uriOf(ann, 'quoted');
+    const embed = { $type: 'app.bsky.embed.record', record: refOf(quoted) };
+    const repostNsid = 'app.bsky.feed.repost';
+    await applyEvents(pool, [made(ann, 1, 'quoted', { text: '' })]);
+    await applyEvents(pool, [made(bob, 3, 'held', { text: '', embed })]);
+    await applyEvents(pool, [made(cat, 3, 'repost', { subject: refOf(quoted) }, repostNsid)]);
+    const letGo = [await hold('quote', held), await hold('feed_item', uriOf(cat, 'repost', repostNsid))];
+    const removing = applyEvents(pool, [deleted(ann, 8, 'quoted')]);
+    await doneOrBlocked(removing);
+    for (const release of letGo) await release();
+    await removing;
+    expect((await pool.query('SELECT FROM quote')).rowCount).toBe(0);
+    expect((await pool.query(`SELECT FROM feed_item WHERE type = 'repost'`)).rowCount).toBe(0);
+    const { rows } = await pool.query('SELECT "quoteCount"::int AS n FROM post_agg WHERE uri = $1', [quoted]);
+    expect(rows).toEqual([{ n: 0 }]);
+  });
+});
+
 it('who was unfollowed while his reply is judged is judged without the follow', async () => {
   const child = uriOf(cat, 'child');
   await applyEvents(pool, [

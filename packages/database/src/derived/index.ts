@@ -14,8 +14,9 @@
  * sees the other, and one may write what it made out before the other came. So
  * after the transaction that writes the records all is looked at once more, on
  * the same operations, and again until a look changes nothing (follow.ts):
- * whoever commits last looks last. What is judged by a flag that another is
- * about to change waits for it (judging.ts). An entry is acknowledged after
+ * whoever commits last looks last. What another is just writing the first look
+ * leaves to the next, which waits for it: first looks are large, and would
+ * else wait for each other in circles. An entry is acknowledged after
  * that; if it is delivered again, everything is looked at again, though no
  * record changes. Of a batch without news the first run, in the transaction,
  * is left out.
@@ -33,6 +34,7 @@ import { correctQuoteCounts } from './quote-counts.ts';
 import { removeWhatEnded } from './removals.ts';
 import { writeSubjectNotifications } from './subject-notifications.ts';
 import { narrowed, type Targets, targetsOf } from './targets.ts';
+import { collectionOf, postNsid } from './uris.ts';
 
 /**
  * Runs all derivations over what a batch brought.
@@ -45,7 +47,8 @@ export async function derive(changes: Changes): Promise<string[]> {
   await settleOptOuts(changes);
   await writeSubjectNotifications(changes, targets);
   if (changes.options.deferred) return [];
-  const changed = await follow(changes.client, targets, changes.counts, changes.written, null);
+  const look = { written: changes.written, again: [], afterCommit: false, patient: false };
+  const changed = await follow(changes.client, targets, changes.counts, look);
   return changed.filter((uri) => !targets.posts.has(uri));
 }
 
@@ -55,15 +58,17 @@ export async function derive(changes: Changes): Promise<string[]> {
  * @param client in a transaction of its own that holds no repo's lock
  * @param again posts that the batch's transaction or the look before changed
  * @param first whether to look at everything, or at `again` and what follows from it alone
+ * @param patient whether to wait for rows that another is writing, or to leave them for the next look
  * @returns posts of which anything was changed: to be looked at again, since what it was judged by may have changed
  */
 export async function followUp(
   client: Client,
   all: Targets,
-  { again, first }: { again: readonly string[]; first: boolean },
+  { again, first, patient }: { again: readonly string[]; first: boolean; patient: boolean },
 ): Promise<string[]> {
   const counts = new Counts();
-  const changed = await follow(client, first ? all : narrowed(all, again), counts, [], again);
+  const look = { written: [], again, afterCommit: true, patient };
+  const changed = await follow(client, first ? all : narrowed(all, again), counts, look);
   await counts.write(client);
   return changed;
 }
@@ -75,17 +80,27 @@ export function hasFollowUp(targets: Targets): boolean {
   return posts.size + threadGates.size + postGates.size + relations + reposts.size > 0;
 }
 
+interface Look {
+  /** Versions that the same transaction has written. */
+  written: readonly Version[];
+  again: readonly string[];
+  /** Nobody will look at these posts once more, unless something changes. */
+  afterCommit: boolean;
+  /** Whether to wait for rows that another is writing, or to leave them for the next look. */
+  patient: boolean;
+}
+
 async function follow(
   client: Client,
   targets: Targets,
   counts: Counts,
-  written: readonly Version[],
-  again: readonly string[] | null,
+  { written, again, afterCommit, patient }: Look,
 ): Promise<string[]> {
-  await removeWhatEnded(client, targets, counts);
-  const judged = await new Judging(client, counts, again !== null).run(targets, again ?? []);
+  const left = await removeWhatEnded(client, targets, counts, patient);
+  const posts = again.filter((uri) => collectionOf(uri) === postNsid);
+  const judged = await new Judging(client, counts, { afterCommit, patient }).run(targets, posts);
   await writeOpThreads(client, targets, judged);
   const told = await writePostNotifications(client, targets, judged, written);
-  const recounted = await correctQuoteCounts(client, counts, judged, [...targets.posts.keys()], again ?? []);
-  return [...new Set([...judged.changed, ...told, ...recounted])];
+  const recounted = await correctQuoteCounts(client, counts, judged, [...targets.posts.keys()], posts);
+  return [...new Set([...left, ...judged.changed, ...told, ...recounted])];
 }

@@ -31,6 +31,7 @@ export class Judging {
   private client: Client;
   private counts: Counts;
   private afterCommit: boolean;
+  private patient: boolean;
   private threads: Threads;
   private pairs = new Pairs();
   private gates = new Gates();
@@ -38,11 +39,15 @@ export class Judging {
   private mentioned = new Mentions();
   private judged: Judged;
 
-  /** @param afterCommit nobody will look at these posts once more */
-  constructor(client: Client, counts: Counts, afterCommit: boolean) {
+  /**
+   * @param how `afterCommit`: nobody will look at these posts once more, unless something changes; `patient`: whether to
+   *   wait for rows that another is writing, or to leave them for the next look
+   */
+  constructor(client: Client, counts: Counts, how: { afterCommit: boolean; patient: boolean }) {
     this.client = client;
     this.counts = counts;
-    this.afterCommit = afterCommit;
+    this.afterCommit = how.afterCommit;
+    this.patient = how.patient;
     this.threads = new Threads(client);
     this.judged = { posts: new Map(), threads: this.threads, stirred: new Set(), changed: new Set() };
   }
@@ -89,7 +94,7 @@ export class Judging {
   private async look(posts: readonly PresentPost[], past: readonly PastVersion[]): Promise<void> {
     const parents = [...posts, ...past].flatMap((post) => post.parent ?? []);
     await this.threads.load(parents);
-    if (this.afterCommit) await this.awaitParents(parents);
+    if (this.afterCommit) await this.awaitParents(parents, posts);
     await this.lookForOthers(parents.filter((uri) => collectionOf(uri) !== postNsid));
     this.gates = await Gates.load(this.client, posts.flatMap(gatesOf));
     await this.lookForRules(posts);
@@ -99,12 +104,18 @@ export class Judging {
    * A parent that is invalid may be becoming valid in another transaction, which does not see the reply. So either
    * it is waited for, or it waits for us and then finds the reply among the parent's children.
    */
-  private async awaitParents(parents: readonly string[]): Promise<void> {
+  private async awaitParents(parents: readonly string[], posts: readonly PresentPost[]): Promise<void> {
     const shaky = new Set(parents.filter((uri) => this.threads.now(uri)?.invalidReplyRoot));
     for (const uri of this.judged.posts.keys()) shaky.delete(uri);
     if (shaky.size === 0) return;
-    await this.client.query({ ...shareParents, values: [[...shaky]] });
+    const statement = this.patient ? awaitParents : shareParents;
+    const { rows } = await this.client.query<{ uri: string }>({ ...statement, values: [[...shaky]] });
     await this.threads.reload([...shaky]);
+    // Those that are being written are there, but not among the answers.
+    for (const { uri } of rows) shaky.delete(uri);
+    for (const { uri, parent } of posts) {
+      if (parent !== null && shaky.has(parent) && this.threads.now(parent)) this.judged.changed.add(uri);
+    }
   }
 
   /** Replies to what is no post: it is enough to know that it is there. */
@@ -168,9 +179,7 @@ export class Judging {
       this.judged.changed.add(version.uri);
     }
     await this.client.query({
-      name: 'post version flag',
-      text: `UPDATE headwater.post_version v SET invalid = k.invalid
-        FROM unnest($1::text[], $2::text[], $3::bool[]) AS k(uri, rev, invalid) WHERE v.uri = k.uri AND v.rev = k.rev`,
+      ...(this.patient ? flagVersionsPatiently : flagVersions),
       values: [changed.map((v) => v.uri), changed.map((v) => v.rev), changed.map((v) => v.invalidReplyRoot)],
     });
     return changed.map((version) => version.uri);
@@ -197,7 +206,7 @@ export class Judging {
   private async writeFlags(posts: readonly PresentPost[]): Promise<void> {
     if (posts.length === 0) return;
     const { rows } = await this.client.query<{ parent: string | null; before: boolean; now: boolean }>({
-      ...putFlags,
+      ...(this.patient ? putFlagsPatiently : putFlags),
       values: [posts.map((p) => p.uri), ...flags.map((flag) => posts.map((p) => p[flag]))],
     });
     // A reply that violates the gate is no reply to be counted.
@@ -207,9 +216,19 @@ export class Judging {
   }
 }
 
-const shareParents = {
-  name: 'parents share',
-  text: 'SELECT uri FROM post WHERE uri = ANY($1) ORDER BY uri FOR SHARE',
+const shares = 'SELECT uri FROM post WHERE uri = ANY($1) ORDER BY uri FOR SHARE';
+const awaitParents = { name: 'parents await', text: shares };
+const shareParents = { name: 'parents share', text: `${shares} SKIP LOCKED` };
+
+const versionFlags = (lock: string) => `WITH free AS (
+    SELECT v.uri, v.rev, k.invalid FROM unnest($1::text[], $2::text[], $3::bool[]) AS k(uri, rev, invalid)
+    JOIN headwater.post_version v ON v.uri = k.uri AND v.rev = k.rev ORDER BY v.uri, v.rev ${lock}
+  )
+  UPDATE headwater.post_version v SET invalid = free.invalid FROM free WHERE v.uri = free.uri AND v.rev = free.rev`;
+const flagVersions = { name: 'post version flag', text: versionFlags('FOR NO KEY UPDATE OF v SKIP LOCKED') };
+const flagVersionsPatiently = {
+  name: 'post version flag, waiting',
+  text: versionFlags('FOR NO KEY UPDATE OF v'),
 };
 
 const flags = [
@@ -226,19 +245,20 @@ function differs(post: PresentPost, verdict: Verdict): boolean {
 
 // The row's lock is taken first, in the order of URIs: what was there before is then what is counted.
 // A flag that is not set is NULL, as in a post that was never judged: the row must not tell how it came to be so.
-const putFlags = {
-  name: 'post flags put',
-  text: `WITH before AS (
+const flagging = (lock: string) => `WITH before AS (
       SELECT uri, coalesce("violatesThreadGate", false) AS violates FROM post WHERE uri = ANY($1)
-      ORDER BY uri FOR NO KEY UPDATE
+      ORDER BY uri ${lock}
     ), verdict AS (
       SELECT * FROM unnest($1::text[], $2::bool[], $3::bool[], $4::bool[], $5::bool[], $6::bool[])
         AS v(uri, ${flags.map((flag) => `"${flag}"`).join(', ')})
     )
     UPDATE post p SET ${flags.map((flag) => `"${flag}" = nullif(v."${flag}", false)`).join(', ')}
     FROM verdict v JOIN before b ON b.uri = v.uri WHERE p.uri = v.uri
-    RETURNING p."replyParent" AS parent, b.violates AS before, coalesce(p."violatesThreadGate", false) AS now`,
-};
+    RETURNING p."replyParent" AS parent, b.violates AS before, coalesce(p."violatesThreadGate", false) AS now`;
+
+// What is skipped was judged otherwise than it is, and so is looked at again.
+const putFlags = { name: 'post flags put', text: flagging('FOR NO KEY UPDATE SKIP LOCKED') };
+const putFlagsPatiently = { name: 'post flags put, waiting', text: flagging('FOR NO KEY UPDATE') };
 
 function gatesOf({ uri, root, embeds }: PresentPost): string[] {
   const gates = [gateUri(uri, threadgateNsid), gateUri(uri, postgateNsid)];

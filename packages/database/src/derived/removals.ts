@@ -16,68 +16,87 @@ const ends = `SELECT uri COLLATE "default" AS uri, max(at) AS at FROM headwater.
 
 const ended = { name: 'ended posts', text: ends };
 
-const itemsOfEnded = {
-  name: 'feed items of ended posts',
-  text: `DELETE FROM feed_item f USING (${ends}) e
-    WHERE f."postUri" = e.uri AND f.uri <> e.uri AND f."sortAt" < e.at`,
-};
+const lateItemsOfEnded = `SELECT f.uri, f."postUri" AS subject, f."postUri" AS again
+  FROM (${ends}) e JOIN feed_item f ON f."postUri" = e.uri WHERE f.uri <> e.uri AND f."sortAt" < e.at`;
 
-const lateItems = {
-  name: 'late feed items',
-  text: `DELETE FROM feed_item f WHERE f.uri = ANY($1) AND EXISTS (
-    SELECT FROM headwater.post_version v WHERE v.uri = f."postUri" AND v.kind <> 'create' AND v.at > f."sortAt")`,
-};
+const lateItems = `SELECT f.uri, f."postUri" AS subject, f.uri AS again FROM feed_item f
+  WHERE f.uri = ANY($1) AND EXISTS (
+    SELECT FROM headwater.post_version v WHERE v.uri = f."postUri" AND v.kind <> 'create' AND v.at > f."sortAt")`;
 
 // A quote that was edited stands where it was edited.
 const momentOfQuote = `greatest(q."sortAt", (SELECT max(w.at) FROM headwater.post_version w WHERE w.uri = q.uri))`;
 
-const remember = `INSERT INTO headwater.lost_quote (subject, uri) SELECT subject, uri FROM lost ON CONFLICT DO NOTHING`;
+const lateQuotesOfEnded = `SELECT q.uri, q.subject, q.subject AS again
+  FROM (${ends}) e JOIN quote q ON q.subject = e.uri WHERE ${momentOfQuote} < e.at`;
 
-const quotesOfEnded = {
-  name: 'quotes of ended posts',
-  text: `WITH lost AS (
-      DELETE FROM quote q USING (${ends}) e WHERE q.subject = e.uri AND ${momentOfQuote} < e.at
-      RETURNING q.subject, q.uri
-    ), remembered AS (${remember}) SELECT subject FROM lost`,
-};
+const lateQuotes = `SELECT q.uri, q.subject, q.uri AS again FROM quote q
+  WHERE q.uri = ANY($1) AND EXISTS (
+    SELECT FROM headwater.post_version v
+    WHERE v.uri = q.subject AND v.kind <> 'create' AND v.at > ${momentOfQuote})`;
 
-const lateQuotes = {
-  name: 'late quotes',
-  text: `WITH lost AS (
-      DELETE FROM quote q WHERE q.uri = ANY($1) AND EXISTS (
-        SELECT FROM headwater.post_version v
-        WHERE v.uri = q.subject AND v.kind <> 'create' AND v.at > ${momentOfQuote})
-      RETURNING q.subject, q.uri
-    ), remembered AS (${remember}) SELECT subject FROM lost`,
-};
+const remember = `, remembered AS (
+    INSERT INTO headwater.lost_quote (subject, uri)
+    SELECT late.subject, uri FROM late JOIN gone USING (uri) ON CONFLICT DO NOTHING
+  )`;
 
-export async function removeWhatEnded(client: Client, targets: Targets, counts: Counts): Promise<void> {
-  const { posts, reposts, quotes } = targets;
-  const subjects = new Set([...posts.keys(), ...reposts.values(), ...quotes.values()]);
-  if (subjects.size === 0) return;
-  const { rows } = await client.query<{ uri: string }>({ ...ended, values: [[...subjects]] });
-  if (rows.length === 0) return;
-  const ends = new Set(rows.map((row) => row.uri));
-  const of = (made: ReadonlyMap<string, string>) => [...made].filter(([, subject]) => ends.has(subject));
-  const here = [...ends].filter((uri) => posts.has(uri));
-  if (here.length > 0) await client.query({ ...itemsOfEnded, values: [here] });
-  await remove(client, lateItems, of(reposts));
-  for (const subject of await remove(client, lateQuotes, of(quotes))) counts.add(quoteCount, subject, -1);
-  if (here.length === 0) return;
-  const lost = await client.query<{ subject: string }>({ ...quotesOfEnded, values: [here] });
-  for (const { subject } of lost.rows) counts.add(quoteCount, subject, -1);
+/** Two statements: one leaves out the rows that another is writing, the other waits for them. */
+function removal(name: string, table: 'feed_item' | 'quote', late: string) {
+  const text = (lock: string) => `WITH late AS (${late}), free AS (
+      SELECT uri FROM ${table} WHERE uri = ANY(ARRAY(SELECT uri FROM late)) ORDER BY uri ${lock}
+    ), gone AS (
+      DELETE FROM ${table} t USING free WHERE t.uri = free.uri RETURNING t.uri
+    )${table === 'quote' ? remember : ''}
+    SELECT late.subject, late.again, gone.uri IS NOT NULL AS gone FROM late LEFT JOIN gone USING (uri)`;
+  return {
+    atOnce: { name, text: text('FOR UPDATE SKIP LOCKED') },
+    patient: { name: `${name}, waiting`, text: text('FOR UPDATE') },
+  };
 }
 
-const quoteCount = 'post_agg.quoteCount';
+const itemsOfEnded = removal('feed items of ended posts', 'feed_item', lateItemsOfEnded);
+const ownItems = removal('late feed items', 'feed_item', lateItems);
+const quotesOfEnded = removal('quotes of ended posts', 'quote', lateQuotesOfEnded);
+const ownQuotes = removal('late quotes', 'quote', lateQuotes);
 
-/** @returns the subjects of what was removed, where the statement tells */
+/**
+ * @param patient whether to wait for what another is writing
+ * @returns what is to be looked at again, since something of it was being written
+ */
+export async function removeWhatEnded(
+  client: Client,
+  targets: Targets,
+  counts: Counts,
+  patient: boolean,
+): Promise<string[]> {
+  const { posts, reposts, quotes } = targets;
+  const subjects = new Set([...posts.keys(), ...reposts.values(), ...quotes.values()]);
+  if (subjects.size === 0) return [];
+  const { rows } = await client.query<{ uri: string }>({ ...ended, values: [[...subjects]] });
+  if (rows.length === 0) return [];
+  const ends = new Set(rows.map((row) => row.uri));
+  const of = (made: ReadonlyMap<string, string>) =>
+    [...made].filter(([, subject]) => ends.has(subject)).map(([uri]) => uri);
+  const here = [...ends].filter((uri) => posts.has(uri));
+  const run = (what: ReturnType<typeof removal>, uris: string[]) =>
+    remove(client, patient ? what.patient : what.atOnce, uris);
+  const items = [...(await run(itemsOfEnded, here)), ...(await run(ownItems, of(reposts)))];
+  const quoted = [...(await run(ownQuotes, of(quotes))), ...(await run(quotesOfEnded, here))];
+  for (const { subject, gone } of quoted) if (gone) counts.add('post_agg.quoteCount', subject, -1);
+  // Whoever waited for it may find that another has deleted it.
+  return patient ? [] : [...items, ...quoted].filter(({ gone }) => !gone).map(({ again }) => again);
+}
+
+interface Late {
+  subject: string;
+  again: string;
+  gone: boolean;
+}
+
 async function remove(
   client: Client,
   statement: { name: string; text: string },
-  made: readonly (readonly [uri: string, subject: string])[],
-): Promise<string[]> {
-  if (made.length === 0) return [];
-  const values = [made.map(([uri]) => uri)];
-  const { rows } = await client.query<{ subject: string }>({ ...statement, values });
-  return rows.map((row) => row.subject);
+  uris: string[],
+): Promise<Late[]> {
+  if (uris.length === 0) return [];
+  return (await client.query<Late>({ ...statement, values: [uris] })).rows;
 }

@@ -49,10 +49,12 @@ export function targetsOf(ops: readonly Op[], { backfillNotifications }: Derivat
   return targets;
 }
 
-/** What has to be looked at once more because it was changed: of what the operations named no more than these posts. */
-export function narrowed({ posts, news }: Targets, changed: readonly string[]): Targets {
-  const named = changed.filter((uri) => posts.has(uri)).map((uri) => [uri, posts.get(uri)!] as const);
-  return { ...targetsOf([], { backfillNotifications: false }), posts: new Map(named), news };
+/** What has to be looked at once more because it was changed: of what the operations named no more than this. */
+export function narrowed({ posts, reposts, quotes, news }: Targets, changed: readonly string[]): Targets {
+  const among = new Set(changed);
+  const only = (named: Map<string, string>) => new Map([...named].filter(([uri]) => among.has(uri)));
+  const nothing = targetsOf([], { backfillNotifications: false });
+  return { ...nothing, posts: only(posts), reposts: only(reposts), quotes: only(quotes), news };
 }
 
 function add(targets: Targets, op: Op): void {
