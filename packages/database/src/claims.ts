@@ -82,11 +82,13 @@ export async function readHolders(
   claimants: readonly Claimant[],
 ): Promise<Claimant[]> {
   if (claimants.length === 0) return [];
+  // LIMIT, for look-ups one by one: joined as a whole, a small table would be read from end to end by each batch.
   const keys = [...new Set(claimants.map((c) => c.key))].map((key) => key.split('\n'));
   const { rows } = await client.query<Omit<Claimant, 'row'>>({
     name: `holders ${table}`,
     text: `SELECT h.uri, h.cid, h."createdAt", h."indexedAt", h."${a}" || chr(10) || h."${b}" AS key
-      FROM unnest($1::text[], $2::text[]) AS k(a, b) JOIN "${table}" h ON h."${a}" = k.a AND h."${b}" = k.b`,
+      FROM unnest($1::text[], $2::text[]) AS k(a, b)
+      CROSS JOIN LATERAL (SELECT * FROM "${table}" t WHERE t."${a}" = k.a AND t."${b}" = k.b LIMIT 1) h`,
     values: [keys.map(([first]) => first), keys.map(([, second]) => second)],
   });
   return rows.map((row) => ({ ...row, row: null }));
