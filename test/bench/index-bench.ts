@@ -45,9 +45,10 @@ export async function bench(options: BenchOptions): Promise<void> {
     `  ${totalOf(repos)} records of ${repos.length} repos, ${(bytes / 1e6).toFixed(1)} MB of CARs; fsync on`,
   );
   const scene = await prepare(postgres, repos);
-  const wanted = contestantsOf(scene).filter(({ name }) => only === undefined || name.includes(only));
+  const words = only?.split(',') ?? [''];
+  const wanted = contestantsOf(scene).filter(({ name }) => words.some((word) => name.includes(word)));
   const contestants = profile ? wanted.map((one) => profiled(one, scene, report)) : wanted;
-  const standings = await inTurns({ contestants, rounds: profile ? 1 : rounds });
+  const standings = await inTurns({ contestants, rounds: profile ? 1 : rounds, warmUp: profile ? 0 : 1 });
   report.standings(standings, 'records');
   report.result(figuresOf(standings));
 }

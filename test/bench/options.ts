@@ -7,7 +7,7 @@ export interface BenchOptions {
   records?: number;
   /** Turns of each contestant. */
   rounds?: number;
-  /** Only contestants whose name contains this. */
+  /** Only contestants whose name contains this, or one of these between commas. */
   only?: string;
   /** Says where the time goes; its figures are not to be compared with those of other runs. */
   profile: boolean;

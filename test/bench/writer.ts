@@ -5,8 +5,8 @@ import { decodeEvents, type StreamEvent } from '@headwater/events';
 import type { Fields } from '@headwater/streams';
 import { type BenchRepo, entriesOf, open } from './repos.ts';
 
-/** The indexer's defaults: four sessions, two for each of its firehose streams; events in one transaction. */
-const LANES = 2;
+/** An indexer of whole fetches alone, as docker-compose.prod.yml runs it: sessions; events in one transaction. */
+const LANES = 4;
 const BATCH = 5_000;
 
 /** Runs `work` with connections of its own. */
