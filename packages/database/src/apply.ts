@@ -148,7 +148,7 @@ class Batch {
 
   private refuse(op: Op, err: Error): void {
     this.result.refused.push({
-      collection: op.version?.nsid ?? op.path.split('/')[0]!,
+      collection: op.nsid,
       uri: op.uri,
       rev: op.rev,
       reason: `postgres-${sqlState(err) ?? 'error'}`,

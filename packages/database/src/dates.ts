@@ -1,7 +1,12 @@
 import { normalizeDatetimeAlways } from '@atproto/syntax';
 
-/** What normalising gives back as it is; days above 28 are left to the full check. */
-const normal = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z$/;
+/** Month and day, as a regular expression has them: the 29th of February is left to the full check. */
+export const monthAndDay =
+  '(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|02-(?:0[1-9]|1\\d|2[0-8]))';
+export const timeOfDay = '(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d';
+
+/** What normalising gives back as it is. */
+const normal = new RegExp(`^\\d{4}-${monthAndDay}T${timeOfDay}\\.\\d{3}Z$`);
 
 /**
  * A `createdAt` as the AppView stores it: UTC, milliseconds, `Z`. A time without zone is UTC; what is no time at

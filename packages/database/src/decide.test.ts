@@ -7,6 +7,7 @@ import { add, contains, covers, formatRanges, parseRanges } from './ranges.ts';
 const version = (cid: string) => ({ cid }) as Version;
 const op = (rev: string, live: boolean, cid: string | null): Op => ({
   uri: 'at://did:plc:a/b/c',
+  nsid: 'b',
   path: 'b/c',
   rev,
   live,

@@ -32,6 +32,8 @@ export interface Version {
 /** What an entry says of one record: this version, or that it is gone. */
 export interface Op {
   uri: string;
+  /** NSID of its collection. */
+  nsid: string;
   path: string;
   rev: string;
   live: boolean;
@@ -154,7 +156,8 @@ function takeRecord(entry: Entry, event: RecordOrDelete, options: PrepareOptions
   if (!nsidSyntax.test(nsid) || !rkeySyntax.test(rkey)) return void entry.drops.push('bad-path');
   const path = `${nsid}/${rkey}`;
   const uri = `at://${did}/${path}`;
-  const op: Op = { uri, path, rev, live: entry.live, update: event.type === 'update', version: null };
+  const update = event.type === 'update';
+  const op: Op = { uri, nsid, path, rev, live: entry.live, update, version: null };
   entry.ops.push(op);
   if (event.type === 'delete') return;
   const version: Version = {

@@ -82,12 +82,11 @@ async function recordsOf(client: Client, did: string, limit: number, now: string
     [prefix, `at://${did}0`, limit],
   );
   const gone = { live: false, update: false, version: null };
-  return rows.map(({ uri, rev }) => ({
-    ...gone,
-    uri,
-    rev: rev < now ? now : rev,
-    path: uri.slice(prefix.length),
-  }));
+  return rows.map(({ uri, rev }) => {
+    const path = uri.slice(prefix.length);
+    const nsid = path.slice(0, path.indexOf('/'));
+    return { ...gone, uri, nsid, path, rev: rev < now ? now : rev };
+  });
 }
 
 /** What belongs to the account besides its records. */

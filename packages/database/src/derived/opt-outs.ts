@@ -11,7 +11,6 @@ import { rowsOf } from '../prepare.ts';
 import { cellOf, specOf } from '../tables.ts';
 import type { Changes } from './derivation.ts';
 import { momentOfRow } from './moment.ts';
-import { collectionOf } from './uris.ts';
 
 const nsid = 'app.bsky.graph.referencelistoptout';
 const table = 'reference_list_opt_out';
@@ -40,9 +39,9 @@ export async function settleOptOuts(changes: Changes): Promise<void> {
 /** Creator and subject, with a space between, of all that the batch named. */
 function pairsOf({ ops, deletedRows }: Changes): Set<string> {
   const pairs = new Set<string>();
-  for (const { uri, version } of ops) {
-    if (collectionOf(uri) !== nsid || !version) continue;
-    for (const [, row] of version.rows) pairs.add(pairOf(row));
+  for (const op of ops) {
+    if (op.nsid !== nsid || !op.version) continue;
+    for (const [, row] of op.version.rows) pairs.add(pairOf(row));
   }
   for (const row of deletedRows.get(table) ?? []) pairs.add(`${row['creator']} ${row['subjectUri']}`);
   return pairs;

@@ -1,7 +1,6 @@
 import { fold } from '../decide.ts';
 import type { Op, Version } from '../prepare.ts';
 import type { Changes } from './derivation.ts';
-import { collectionOf } from './uris.ts';
 
 /** What a batch did to one URI. */
 export interface Outcome {
@@ -20,7 +19,7 @@ export interface Outcome {
 
 /** Outcomes of every URI of these collections that the batch named. */
 export function outcomesOf(changes: Changes, nsids: ReadonlySet<string>): Outcome[] {
-  const relevant = changes.ops.filter((op) => nsids.has(collectionOf(op.uri)));
+  const relevant = changes.ops.filter((op) => nsids.has(op.nsid));
   return [...Map.groupBy(relevant, (op) => op.uri)].map(([uri, ops]) => outcomeOf(changes, uri, ops));
 }
 
@@ -30,7 +29,7 @@ function outcomeOf({ held }: Changes, uri: string, ops: readonly Op[]): Outcome 
   const present = last ? last.version : before?.cid != null ? { rev: before.rev, cid: before.cid } : null;
   const absent = present === null;
   const endRev = last?.rev ?? (before?.tombstone ? before.rev : undefined);
-  return { uri, nsid: collectionOf(uri), ops, last, present, absent, endRev };
+  return { uri, nsid: ops[0]!.nsid, ops, last, present, absent, endRev };
 }
 
 /** Versions that the batch brought and that are not what is there now: overtaken before or within the batch. */

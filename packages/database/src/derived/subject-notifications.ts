@@ -18,6 +18,7 @@ const forgotten = new Set(['app.bsky.feed.like', 'app.bsky.feed.repost', 'app.bs
 
 export async function writeSubjectNotifications(changes: Changes, targets: Targets): Promise<void> {
   await forget(changes);
+  if (targets.news.size === 0) return;
   const told = [...tellRows(changes, targets)];
   await addNotifications(changes.client, told);
   await tellOnce(changes, [...tellVersions(changes, targets)]);
@@ -40,7 +41,7 @@ function* tellRows({ insertedRows, written, ops }: Changes, targets: Targets): G
     for (const row of insertedRows.get(table) ?? []) {
       const uri = cellOf(table, row, 'uri') as string;
       // An heir is not named; it is told of as the one whose place it takes would have been.
-      if (named.has(uri) ? !targets.news.has(uri) : targets.news.size === 0) continue;
+      if (named.has(uri) && !targets.news.has(uri)) continue;
       if (table === 'verification' && updates.has(uri)) continue;
       yield* ofRow(table, row);
     }

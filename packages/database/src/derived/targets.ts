@@ -4,7 +4,7 @@ import { cellOf, type TableName } from '../tables.ts';
 import type { DerivationOptions } from './derivation.ts';
 import { mentionsOf } from './mentions.ts';
 import { momentOfRev, momentOfRow } from './moment.ts';
-import { collectionOf, gatedPost, postgateNsid, postNsid, threadgateNsid } from './uris.ts';
+import { gatedPost, postgateNsid, postNsid, threadgateNsid } from './uris.ts';
 
 /**
  * What a batch's operations may have consequences for. A function of the
@@ -58,8 +58,8 @@ export function narrowed({ posts, reposts, quotes, news }: Targets, changed: rea
 }
 
 function add(targets: Targets, op: Op): void {
-  const { uri, version } = op;
-  switch (collectionOf(uri)) {
+  const { uri, nsid, version } = op;
+  switch (nsid) {
     case postNsid:
       earliest(targets.posts, uri, momentOf(op));
       if (version) addPost(targets, version);

@@ -15,6 +15,7 @@ import {
   parseLanguageString,
 } from '@atproto/syntax';
 import { CID } from 'multiformats/cid';
+import { monthAndDay, timeOfDay } from '../dates.ts';
 
 export type FormatCheck = (text: string) => boolean;
 
@@ -23,9 +24,7 @@ const usualCid = /^baf[yk]rei[a-z2-7]{51}[aeimquy4]$/;
 const usualDid = /^did:plc:[a-z2-7]{24}$/;
 const usualUri =
   /^at:\/\/did:plc:[a-z2-7]{24}\/(app\.bsky\.(feed\.(post|like|repost|generator)|graph\.(list|starterpack)))\/[a-zA-Z0-9]{1,64}$/;
-/** Days above 28 depend on the month. */
-const usualDatetime =
-  /^[12]\d{3}-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?Z$/;
+const usualDatetime = new RegExp(`^[12]\\d{3}-${monthAndDay}T${timeOfDay}(?:\\.\\d{1,9})?Z$`);
 
 /** Longest CID in text that is looked at. */
 const maxCid = 128;
