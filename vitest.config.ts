@@ -8,7 +8,7 @@ export default defineConfig({
     maxWorkers: 2,
     // Many tests kill processes against the clock of a shared machine: CI gives a failed one a second and third go.
     retry: process.env.CI ? 2 : 0,
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     hookTimeout: 120_000,
     teardownTimeout: 30_000,
   },

@@ -106,7 +106,7 @@ describe('the status page', () => {
     expect((await fetch(`${url}/api/actions/discard`, as(operatorToken))).status).toBe(200);
   });
 
-  it('shows a backfill that goes on, and does what the operator asks', async () => {
+  it('shows a backfill that goes on, and does what the operator asks', { timeout: 240_000 }, async () => {
     const { dead: letters } = keysOf(redis, 'repo_backfill');
     const did = network.world.accounts.at(-1)!.did;
     const job = JSON.stringify({ did, host: '', rev: '', active: true, reason: 'operator' });
