@@ -11,6 +11,8 @@ export function renderMetrics(metrics: Metric[] = scanMetrics()): string {
     '',
     'Gauges about a stream (`headwater_stream_…` with the label `group`) are looked up in Redis at each scrape by every process that reads the stream, so several processes show the same figure: use `max by (stream, group)`, never `sum`.',
     '',
+    'test/metrics brings about a cause of each and sees that it moves; a metric without one fails it.',
+    '',
     '| Metric | Type | Labels | Meaning | Declared in |',
     '|---|---|---|---|---|',
     ...metrics.map(

@@ -1,16 +1,13 @@
 import { connect, type Redis } from '@headwater/streams';
-import { startRedis, type TestRedis } from './redis.ts';
+import { startSingleRedis, type TestRedis, type TestRedisOptions } from './redis.ts';
 import { until } from './wait.ts';
 
-export interface TestCluster extends AsyncDisposable {
-  /** As `REDIS_URL` has it: every master. */
-  readonly url: string;
-  readonly port: number;
+/** Its `url` names every master; it stops, dies and restarts as a whole. */
+export interface TestCluster extends TestRedis {
   /** Masters first, each with a third of the slots; then a replica of each, where there are any. */
   readonly servers: readonly TestRedis[];
   /** Who began as the master of a key. */
   masterOf(key: string): Promise<TestRedis>;
-  stop(): Promise<void>;
 }
 
 const thirds = [
@@ -30,8 +27,11 @@ const settings = [
  * A Redis Cluster of the test's own on loopback: three masters, and a replica
  * of each if wanted. Resolves when every node says that all is well.
  */
-export async function startRedisCluster({ replicas = false } = {}): Promise<TestCluster> {
-  const servers = await startNodes(replicas ? 6 : 3);
+export async function startRedisCluster({
+  replicas = false,
+  ...options
+}: TestRedisOptions & { replicas?: boolean } = {}): Promise<TestCluster> {
+  const servers = await startNodes(replicas ? 6 : 3, options);
   const nodes = servers.map((server) => connect(server.url));
   try {
     await join(nodes, servers[0]!.port);
@@ -39,9 +39,10 @@ export async function startRedisCluster({ replicas = false } = {}): Promise<Test
     for (const node of nodes) node.disconnect();
   }
   const masters = servers.slice(0, thirds.length).map((server) => `127.0.0.1:${server.port}`);
-  const stop = async () => {
-    await Promise.all(servers.map((server) => server.stop()));
+  const each = async (act: (server: TestRedis) => Promise<void>) => {
+    await Promise.all(servers.map(act));
   };
+  const stop = () => each((server) => server.stop());
   const masterOf = async (key: string) => {
     const node = connect(servers[0]!.url);
     const slot = Number(await node.cluster('KEYSLOT', key));
@@ -49,7 +50,16 @@ export async function startRedisCluster({ replicas = false } = {}): Promise<Test
     return servers[thirds.findIndex(([from, to]) => slot >= from && slot <= to)]!;
   };
   const url = `redis+cluster://${masters.join(',')}`;
-  return { url, port: servers[0]!.port, servers, masterOf, stop, [Symbol.asyncDispose]: stop };
+  return {
+    ...{ url, servers, masterOf, stop, [Symbol.asyncDispose]: stop },
+    ...{ port: servers[0]!.port, pid: servers[0]!.pid },
+    exited: Promise.all(servers.map(({ exited }) => exited)),
+    kill: () => each((server) => server.kill()),
+    restart: async () => {
+      await each((server) => server.restart());
+      await untilWhole(servers);
+    },
+  };
 }
 
 /**
@@ -57,10 +67,13 @@ export async function startRedisCluster({ replicas = false } = {}): Promise<Test
  * the system gives out by itself (from 32,768), yet another program, or a test
  * beside this one, may hold one: then all of them move on.
  */
-async function startNodes(count: number): Promise<TestRedis[]> {
+async function startNodes(count: number, options: TestRedisOptions): Promise<TestRedis[]> {
   for (let attempt = 1; ; attempt++) {
     const port = 11_000 + Math.floor(Math.random() * 11_000);
-    const starts = Array.from({ length: count }, (_, i) => startRedis({ port: port + i, args: settings }));
+    const args = [...settings, ...(options.args ?? [])];
+    const starts = Array.from({ length: count }, (_, i) =>
+      startSingleRedis({ ...options, args, port: port + i }),
+    );
     const settled = await Promise.allSettled(starts);
     const servers = settled.flatMap((start) => (start.status === 'fulfilled' ? [start.value] : []));
     if (servers.length === count && servers.every((server, i) => server.port === port + i)) return servers;
@@ -68,6 +81,13 @@ async function startNodes(count: number): Promise<TestRedis[]> {
     const failed = settled.find((start) => start.status === 'rejected');
     if (attempt === 5) throw failed?.reason ?? new Error(`no ${count} free ports in a row from ${port}`);
   }
+}
+
+async function untilWhole(servers: readonly TestRedis[]): Promise<void> {
+  const nodes = servers.map((server) => connect(`redis://127.0.0.1:${server.port}`));
+  const info = async (node: Redis) => String(await node.cluster('INFO'));
+  await untilAll(nodes, async (node) => (await info(node)).includes('cluster_state:ok'));
+  for (const node of nodes) node.disconnect();
 }
 
 async function join(nodes: readonly Redis[], firstPort: number): Promise<void> {

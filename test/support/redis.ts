@@ -5,16 +5,33 @@ import { type RedisServer, startRedisServer } from '@headwater/local';
 
 export type TestRedis = RedisServer;
 
+export interface TestRedisOptions {
+  /** Keep data across `kill` and `restart`. */
+  aof?: boolean;
+  /** Wanted port. */
+  port?: number;
+  /** In bytes, of each node. */
+  maxMemory?: number;
+  /** Further arguments of redis-server. */
+  args?: string[];
+}
+
+/** Whether the tests of this run have a Redis Cluster where they ask for a Redis (`pnpm test:cluster`). */
+export const onCluster = process.env['TEST_REDIS'] === 'cluster';
+
 /**
- * A Redis of the test's own (7.0 or newer, from PATH) on a free port of
- * 127.0.0.1, in a temporary folder that `stop` removes.
- *
- * @param options `aof`: keep data across `kill` and `restart`; `port`: wanted
- *   port; `maxMemory` in bytes; `args`: further arguments of redis-server.
+ * A Redis of the test's own (7.0 or newer, from PATH) on free ports of
+ * 127.0.0.1, in temporary folders that `stop` removes: one server, or
+ * with TEST_REDIS=cluster a cluster of three.
  */
-export async function startRedis(
-  options: { aof?: boolean; port?: number; maxMemory?: number; args?: string[] } = {},
-): Promise<TestRedis> {
+export async function startRedis(options: TestRedisOptions = {}): Promise<TestRedis> {
+  if (!onCluster) return startSingleRedis(options);
+  const { startRedisCluster } = await import('./redis-cluster.ts');
+  return startRedisCluster(options);
+}
+
+/** One server, whatever the run is on. */
+export async function startSingleRedis(options: TestRedisOptions = {}): Promise<TestRedis> {
   const folder = await mkdtemp(join(tmpdir(), 'headwater-redis-'));
   const server = await startRedisServer({ ...options, folder });
   const stop = async () => {

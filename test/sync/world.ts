@@ -15,7 +15,6 @@ export type Name = Extract<Service, 'ingester' | 'repo-backfiller' | 'indexer'>;
 /** Nobody on loopback has to be spared, and a test can't wait for minutes. */
 const quick = {
   HEADWATER_ALLOW_PRIVATE_ADDRESSES: 'true',
-  INGESTER_LABELER_HOSTS: ',',
   INGESTER_RELIST_MS: '200',
   INGESTER_HOSTS_RELIST_MS: '2000',
   INGESTER_IDLE_MS: '5000',
@@ -164,6 +163,7 @@ export class World implements AsyncDisposable {
       PLC_URL: network.plcUrl,
       HANDLE_RESOLVER_URL: network.relayUrl,
       INGESTER_RELAY_HOSTS: network.relayUrls.join(','),
+      INGESTER_LABELER_HOSTS: network.labelers.map(({ did }) => did).join(',') || ',',
       ...this.#env,
     };
     const log = createLogger(name, process.env['LOG_LEVEL'] ?? 'silent');

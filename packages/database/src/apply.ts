@@ -23,6 +23,8 @@ export interface ApplyOptions {
 export interface ApplyResult {
   /** Rows inserted, by table. */
   rows: Map<string, number>;
+  /** Counts that changed with them, by count (`post_agg.likeCount`). */
+  counts: Map<string, number>;
   written: number;
   removed: number;
   unchanged: number;
@@ -232,12 +234,14 @@ class Batch {
     await writeSync(client, this.commits);
     await saveRepos(client, changed);
     await counts.write(client);
+    for (const [count, n] of counts.changes) increment(this.result.counts, count, n);
   }
 }
 
 function emptyResult(): ApplyResult {
   return {
     rows: new Map(),
+    counts: new Map(),
     written: 0,
     removed: 0,
     unchanged: 0,

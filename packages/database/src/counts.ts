@@ -46,6 +46,14 @@ export class Counts {
     }
   }
 
+  /** How many counts change, by count. */
+  get changes(): Map<Counter, number> {
+    const entries = [...this.deltas].map(([counter, byKey]) => {
+      return [counter, [...byKey.values()].filter((by) => by !== 0).length] as const;
+    });
+    return new Map(entries);
+  }
+
   merge(other: Counts): void {
     for (const [counter, byKey] of other.deltas) {
       for (const [key, by] of byKey) this.add(counter, key, by);

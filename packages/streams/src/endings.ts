@@ -53,6 +53,7 @@ export class Endings<T> {
     if (!Array.isArray(counted)) return false;
     seam('streams:try-counted');
     [entry.attempts, entry.first] = counted as [number, number];
+    this.#settings.metrics.failed(entry.stream);
     return true;
   }
 

@@ -16,6 +16,8 @@ export interface StreamMetrics {
   read(stream: string, from: 'new' | 'claimed', entries: number, bytes: number): void;
   /** A write ended. */
   wrote(stream: string, outcome: 'ok' | 'transient' | 'failed', entries: number, seconds: number): void;
+  /** A try at an entry failed; it is tried again or goes to the dead letters. */
+  failed(stream: string): void;
   /** Entries left this consumer. `reason` is one of a small set. */
   ended(stream: string, ending: Ending, reason: string, entries: number): void;
   /** Entries and bytes in this consumer's hands now. */
@@ -28,6 +30,7 @@ export const noMetrics: StreamMetrics = {
   waited() {},
   read() {},
   wrote() {},
+  failed() {},
   ended() {},
   inHand() {},
 };

@@ -37,6 +37,11 @@ export function streamMetrics(metrics: Metrics): StreamMetrics {
   const sizes = metrics.histogram('stream_write_entries', 'Entries of the batches written.', ['stream'], {
     buckets: [1, 5, 20, 50, 100, 250, 500, 1000, 2500, 5000],
   });
+  const failed = metrics.counter(
+    'stream_failed_tries_total',
+    'Failed tries at single entries, each tried again or, after the last, among the dead letters.',
+    ['stream'],
+  );
   const ended = metrics.counter('stream_ended_entries_total', 'Entries that left this process, and how.', [
     'stream',
     'ending',
@@ -63,6 +68,7 @@ export function streamMetrics(metrics: Metrics): StreamMetrics {
       seconds.observe({ stream, outcome }, time);
       sizes.observe({ stream }, entries);
     },
+    failed: (stream) => failed.inc({ stream }),
     ended: (stream, ending, reason, entries) => ended.inc({ stream, ending, reason }, entries),
     inHand(stream, entries, bytes) {
       held.set({ stream }, entries);

@@ -7,6 +7,7 @@ const delays = [0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 3600, 86_400];
 /** What the indexer reports. No label holds a DID; collections of other lexicons are all `other`. */
 export class IndexerMetrics {
   readonly #rows;
+  readonly #counts;
   readonly #records;
   readonly #drops;
   readonly #refused;
@@ -27,6 +28,9 @@ export class IndexerMetrics {
 
   constructor(metrics: Metrics) {
     this.#rows = metrics.counter('indexer_rows_total', 'Rows inserted, by table.', ['table']);
+    this.#counts = metrics.counter('indexer_count_deltas_total', 'Changes of counts written, by count.', [
+      'count',
+    ]);
     this.#records = metrics.counter('indexer_records_total', 'Record versions, by what became of them.', [
       'change',
     ]);
@@ -81,6 +85,7 @@ export class IndexerMetrics {
     this.#events.observe({ stream }, events);
     this.#seconds.observe({ stream }, seconds);
     for (const [table, n] of result.rows) this.#rows.inc({ table }, n);
+    for (const [count, n] of result.counts) this.#counts.inc({ count }, n);
     this.#records.inc({ change: 'written' }, result.written);
     this.#records.inc({ change: 'removed' }, result.removed);
     this.#records.inc({ change: 'unchanged' }, result.unchanged);
