@@ -179,12 +179,14 @@ export class Composition implements AsyncDisposable {
 }
 
 /** What the image sets. */
-function imageEnvironment(): Record<string, string> {
+/** What the image sets for everything that runs in it. */
+export function imageEnvironment(): Record<string, string> {
   const last = readText('deploy/Dockerfile')
     .split(/^FROM /m)
     .at(-1)!;
   const [, lines] = /^ENV ((?:.*\\\n)*.*)$/m.exec(last)!;
-  return Object.fromEntries([...lines!.matchAll(/(\w+)=(\S+)/g)].map(([, name, value]) => [name, value]));
+  const pairs = lines!.matchAll(/(\w+)=("[^"]*"|\S+)/g);
+  return Object.fromEntries([...pairs].map(([, name, value]) => [name, value!.replaceAll('"', '')]));
 }
 
 function makeEnvFile({ folder, settings }: Around): void {

@@ -3,9 +3,11 @@ import { once } from 'node:events';
 import { globSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { join } from 'node:path';
+import { nodeLimits } from '@headwater/local';
 import { createLogger, Metrics, startOpsServer } from '@headwater/ops';
 import { expect, it } from 'vitest';
 import { readText, root } from './compose.ts';
+import { imageEnvironment } from './composition.ts';
 
 const imports = /(?:^|\s)(?:from|import)\s*\(?\s*'([^'.][^']*)'/gm;
 
@@ -23,6 +25,10 @@ it('what runs in the image imports only what its packages depend on', () => {
   });
   expect(files.length).toBeGreaterThan(100);
   expect(missing).toEqual([]);
+});
+
+it('has the limits of memory that tests and benches run with', () => {
+  expect(imageEnvironment()['NODE_OPTIONS']).toBe(nodeLimits.join(' '));
 });
 
 it('the probe succeeds on a living process and fails on none', async () => {

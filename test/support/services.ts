@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { type Child, freePort, spawnChild } from '@headwater/local';
+import { type Child, freePort, nodeLimits, spawnChild } from '@headwater/local';
 import { connect, keysOf } from '@headwater/streams';
 import { until } from './wait.ts';
 
@@ -62,7 +62,7 @@ export async function spawnService(name: Program, place: Place): Promise<Running
     METRICS_PORT: `${port}`,
   };
   const main = fileURLToPath(new URL(`../../services/${name}/src/main.ts`, import.meta.url));
-  const args = [...(place.nodeArgs ?? []), main, ...(name === 'console' ? ['serve'] : [])];
+  const args = [...nodeLimits, ...(place.nodeArgs ?? []), main, ...(name === 'console' ? ['serve'] : [])];
   const child = spawnChild(process.execPath, args, { env });
   return new Running(name, child, `http://127.0.0.1:${port}`);
 }

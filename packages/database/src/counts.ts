@@ -1,3 +1,4 @@
+import { holdBulkState } from './bulk/state.ts';
 import type { Row } from './copy.ts';
 import type { Client } from './pool.ts';
 import { type Counter, cellOf, specOf, type TableName } from './tables.ts';
@@ -8,7 +9,7 @@ const aggregates = {
   profile_agg: { key: 'did', columns: ['postsCount', 'followsCount', 'followersCount'] },
 } as const;
 
-type Aggregate = keyof typeof aggregates;
+export type Aggregate = keyof typeof aggregates;
 
 /**
  * Changes of counts, gathered over a batch from rows that were really deleted and inserted, then written as one
@@ -60,13 +61,20 @@ export class Counts {
     }
   }
 
-  /** Writes the changes. The last statement of a transaction: popular rows stay locked as briefly as can be. */
+  /**
+   * Writes the changes. The last statements of a transaction: popular rows stay locked as briefly as can be. In bulk
+   * mode they are left out, since everything is counted at its end; while that happens they are noted.
+   */
   async write(client: Client): Promise<void> {
-    await this.writeTo(client, 'post_agg');
-    await this.writeTo(client, 'profile_agg');
+    if (this.deltas.size === 0) return;
+    const state = await holdBulkState(client);
+    if (state === 'loading') return;
+    const texts = state === 'finishing' ? notes : statements;
+    await this.writeTo(client, 'post_agg', texts);
+    await this.writeTo(client, 'profile_agg', texts);
   }
 
-  private async writeTo(client: Client, table: Aggregate): Promise<void> {
+  private async writeTo(client: Client, table: Aggregate, texts: typeof statements): Promise<void> {
     const { columns } = aggregates[table];
     const byColumn = columns.map((column) => this.deltas.get(`${table}.${column}` as Counter));
     const keys = new Set<string>();
@@ -76,17 +84,58 @@ export class Counts {
     if (keys.size === 0) return;
     const sorted = [...keys].sort();
     const values = byColumn.map((byKey) => sorted.map((key) => byKey?.get(key) ?? 0));
-    await client.query({ name: `count ${table}`, text: statements[table], values: [sorted, ...values] });
+    await client.query({ ...texts[table], values: [sorted, ...values] });
   }
 }
 
-function statement(table: Aggregate): string {
+interface Statement {
+  name: string;
+  text: string;
+}
+
+function statement(table: Aggregate): Statement {
+  const { columns } = aggregates[table];
+  const arrays = columns.map((_, i) => `$${i + 2}::bigint[]`).join(', ');
+  return { name: `count ${table}`, text: adding(table, `SELECT * FROM unnest($1::text[], ${arrays})`) };
+}
+
+/** Adds the changes that a query has, by key. */
+function adding(table: Aggregate, query: string): string {
   const { key, columns } = aggregates[table];
   const quoted = columns.map((c) => `"${c}"`);
-  const arrays = columns.map((_, i) => `$${i + 2}::bigint[]`).join(', ');
   const sums = quoted.map((c) => `${c} = ${table}.${c} + excluded.${c}`).join(', ');
-  return `INSERT INTO ${table} (${key}, ${quoted.join(', ')}) SELECT * FROM unnest($1::text[], ${arrays})
-    ON CONFLICT (${key}) DO UPDATE SET ${sums}`;
+  return `INSERT INTO ${table} (${key}, ${quoted.join(', ')}) ${query} ON CONFLICT (${key}) DO UPDATE SET ${sums}`;
+}
+
+function note(table: Aggregate): Statement {
+  const names = aggregates[table].columns.map((_, i) => `c${i}`).join(', ');
+  const arrays = aggregates[table].columns.map((_, i) => `$${i + 2}::bigint[]`).join(', ');
+  return {
+    name: `note ${table}`,
+    text: `INSERT INTO headwater.count_change (of, key, changes)
+      SELECT '${table}', key, ARRAY[${names}] FROM unnest($1::text[], ${arrays}) AS u(key, ${names})`,
+  };
 }
 
 const statements = { post_agg: statement('post_agg'), profile_agg: statement('profile_agg') };
+const notes = { post_agg: note('post_agg'), profile_agg: note('profile_agg') };
+
+/**
+ * Adds the oldest of the changes that were noted to the counts, each of them once.
+ *
+ * @returns how many are left to be added at least: 0 when there were fewer than `limit`
+ */
+export async function addNoted(client: Client, limit: number): Promise<number> {
+  let left = 0;
+  for (const table of Object.keys(aggregates) as Aggregate[]) {
+    const sums = aggregates[table].columns.map((_, i) => `sum(changes[${i + 1}])`).join(', ');
+    const { rows } = await client.query<{ n: number }>(`WITH noted AS (
+        DELETE FROM headwater.count_change WHERE id IN (
+          SELECT id FROM headwater.count_change WHERE of = '${table}' ORDER BY id LIMIT ${limit})
+        RETURNING key, changes
+      ), added AS (${adding(table, `SELECT key, ${sums} FROM noted GROUP BY key ORDER BY key`)})
+      SELECT count(*)::int AS n FROM noted`);
+    if (rows[0]!.n === limit) left = limit;
+  }
+  return left;
+}

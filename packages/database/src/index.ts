@@ -16,6 +16,7 @@
  *  - what follows from several records: src/derived (see derivation.ts).
  */
 export { type ApplyOptions, type ApplyResult, applyEvents } from './apply.ts';
+export * from './bulk/index.ts';
 export { collections } from './collections/index.ts';
 export {
   confirmDeparture,

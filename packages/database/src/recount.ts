@@ -4,6 +4,8 @@
  * moment, so that a count is never found wrong because of what is being
  * written. A crash in the middle of a repair leaves each batch repaired or not.
  */
+import { BulkError } from './bulk/error.ts';
+import { countsDeferred } from './bulk/state.ts';
 import { inTransaction, type Pool } from './pool.ts';
 
 export type CountTable = 'post_agg' | 'profile_agg';
@@ -53,7 +55,44 @@ const sources: Record<CountTable, { key: string; of: Source[] }> = {
   },
 };
 
-const tables = Object.keys(sources) as CountTable[];
+export const countTables = Object.keys(sources) as CountTable[];
+
+/**
+ * Counts all rows and writes it over what is held. Quotes are counted whatever version they are of: see
+ * `quotedInVersions`.
+ */
+export function countAll(table: CountTable): string {
+  const { key, of } = sources[table];
+  const columns = of.map(({ column }) => `"${column}"`);
+  const zeros = of.map(() => '0');
+  const parts = of.map(({ table: rows, key: by, unless }, i) => {
+    const but = unless === undefined ? '' : ` AND ${unless} IS NOT TRUE`;
+    const numbers = zeros.with(i, 'count(*)').join(', ');
+    return `SELECT ${by}, ${numbers} FROM ${rows} WHERE ${by} IS NOT NULL${but} GROUP BY 1`;
+  });
+  const names = of.map((_, i) => `c${i}`);
+  return `INSERT INTO ${table} (${key}, ${columns.join(', ')})
+    SELECT key, ${names.map((name) => `sum(${name})`).join(', ')}
+    FROM (${[...parts, `SELECT ${key}, ${zeros.join(', ')} FROM ${table}`].join(' UNION ALL ')})
+      AS counted(key, ${names.join(', ')})
+    GROUP BY key ORDER BY key
+    ON CONFLICT (${key}) DO UPDATE SET ${columns.map((c) => `${c} = excluded.${c}`).join(', ')}`;
+}
+
+/** Posts whose quotes are counted by version, by batches. */
+export async function* quotedInVersions(pool: Pick<Pool, 'query'>, batch = 1000): AsyncGenerator<string[]> {
+  for (let after = ''; ; ) {
+    const { rows } = await pool.query<{ uri: string }>(
+      `SELECT uri FROM headwater.quoted_versions WHERE uri > $1
+       UNION SELECT uri FROM headwater.post_version WHERE kind = 'update' AND uri > $1
+       ORDER BY 1 LIMIT ${batch}`,
+      [after],
+    );
+    if (rows.length > 0) yield rows.map(({ uri }) => uri);
+    if (rows.length < batch) return;
+    after = rows.at(-1)!.uri;
+  }
+}
 
 function countedOf({ table, key, unless, counted }: Source): string {
   const but = unless === undefined ? '' : ` AND ${unless} IS NOT TRUE`;
@@ -98,6 +137,8 @@ export async function repairCounts(pool: Pool, table: CountTable, keys: readonly
   const sorted = [...keys].sort();
   const sets = of.map((source) => `"${source.column}" = ${countedOf(source)}`);
   await inTransaction(pool, async (client) => {
+    if (await countsDeferred(client))
+      throw new BulkError('counts are made at the end of bulk mode: `headwater bulk finish`');
     await client.query(
       `INSERT INTO ${table} (${key}) SELECT * FROM unnest($1::text[]) ON CONFLICT (${key}) DO NOTHING`,
       [sorted],
@@ -125,7 +166,7 @@ export async function* countKeys(
   pool: Pick<Pool, 'query'>,
   { sample, batch = 1000 }: CountKeysOptions = {},
 ): AsyncGenerator<{ table: CountTable; keys: string[] }> {
-  for (const table of tables) {
+  for (const table of countTables) {
     if (sample !== undefined) yield { table, keys: await sampled(pool, table, sample) };
     else yield* all(pool, table, batch);
   }

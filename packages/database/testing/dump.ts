@@ -75,7 +75,7 @@ export async function dumpAll(pool: Pool): Promise<Tables> {
 export async function truncateAll(pool: Pool): Promise<void> {
   const { rows } = await pool.query<{ list: string }>(
     `SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') AS list FROM pg_tables
-     WHERE schemaname IN ('bsky', 'headwater') AND tablename NOT LIKE '%migration%' AND tablename <> 'view_param'`,
+     WHERE schemaname IN ('bsky', 'headwater') AND tablename NOT LIKE '%migration%' AND tablename NOT IN ('view_param', 'bulk')`,
   );
   await pool.query(`TRUNCATE ${rows[0]!.list}`);
 }

@@ -9,6 +9,7 @@
  *
  * For development, tests and `npm start` only: nothing here runs in production.
  */
+export { nodeLimits } from './node-limits.ts';
 export { freePort } from './ports.ts';
 export { PostgresError, type PostgresOptions, type PostgresServer, startPostgresServer } from './postgres.ts';
 export { Child, type ChildOptions, ProcessError, spawnChild } from './process.ts';

@@ -10,7 +10,7 @@ export { backoff, sleep, TransientError, untilAborted } from './backoff.ts';
 export { createLogger, type Logger } from './log.ts';
 export { Metrics } from './metrics.ts';
 export { type OpsServer, startOpsServer } from './ops-server.ts';
-export { SEAMS, type Seam, seam } from './seam.ts';
+export { COMMAND_SEAMS, SEAMS, type Seam, seam } from './seam.ts';
 export { type Context, runService } from './service.ts';
 export { type Service, SettingsError } from './settings/declare.ts';
 export { renderConfiguration, renderEnvExample } from './settings/document.ts';

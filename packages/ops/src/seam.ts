@@ -45,7 +45,17 @@ export const SEAMS = [
   'streams:buried',
 ] as const;
 
-export type Seam = (typeof SEAMS)[number];
+/** Those of an operator's long command, which nobody starts again but the operator. */
+export const COMMAND_SEAMS = [
+  // `headwater bulk finish`: each step, and the states between.
+  'bulk:finishing',
+  'bulk:index-built',
+  'bulk:counted',
+  'bulk:step-done',
+  'bulk:settling',
+] as const;
+
+export type Seam = (typeof SEAMS)[number] | (typeof COMMAND_SEAMS)[number];
 
 const hook = (globalThis as { [key: symbol]: unknown })[Symbol.for('headwater.seam')];
 

@@ -25,6 +25,8 @@ export class BlockStore {
   #slabs: Slab[] = [];
   #file: FileHandle | undefined;
   #written = 0;
+  /** Memory of a slab that is in the file: hundreds of them made anew would stay for long, and few can be given back. */
+  #spare: Buffer = NOTHING;
   #last: Slab;
   #disposed = false;
   /** What was read from the file last. */
@@ -62,11 +64,18 @@ export class BlockStore {
   roll(keepFrom: number, room: number): void {
     const old = this.#last;
     const size = Math.max(Math.min(old.bytes.length * 2, LARGEST_SLAB), room);
-    const slab: Slab = { bytes: Buffer.allocUnsafeSlow(size), base: old.base + keepFrom, filled: 0 };
+    const slab: Slab = { bytes: this.#memory(size), base: old.base + keepFrom, filled: 0 };
     slab.filled = old.bytes.copy(slab.bytes, 0, keepFrom, old.filled);
     old.filled = keepFrom;
     this.#slabs.push(slab);
     this.#last = slab;
+  }
+
+  #memory(size: number): Buffer {
+    const spare = this.#spare;
+    if (spare.length < size) return Buffer.allocUnsafeSlow(size);
+    this.#spare = NOTHING;
+    return spare;
   }
 
   /** Moves everything that came so far, and from now on each full slab, to a file in `folder`. */
@@ -76,7 +85,11 @@ export class BlockStore {
       this.#file = await open(path, 'wx+', 0o600);
       await unlink(path);
     }
-    while (this.#slabs.length > 1) await this.#write(this.#slabs.shift()!);
+    while (this.#slabs.length > 1) {
+      const slab = this.#slabs.shift()!;
+      await this.#write(slab);
+      this.#spare = slab.bytes;
+    }
   }
 
   /** To be called at the end of the stream: nothing is added after. */
@@ -84,6 +97,7 @@ export class BlockStore {
     if (this.#file === undefined) return;
     await this.#write(this.#last);
     this.#slabs = [];
+    this.#spare = NOTHING;
     this.#last = { bytes: NOTHING, base: this.#written, filled: 0 };
   }
 
@@ -103,12 +117,12 @@ export class BlockStore {
   /**
    * Finds the range where it lies: returns a buffer that holds it and leaves
    * its offset there in `offset`. The buffer is only good until the next
-   * `read`, and not to be written to; with `own` it is the caller's for good
-   * where it comes from the file.
+   * `read`, and not to be written to; with `into`, which must be large enough,
+   * that is what holds it where it comes from the file.
    */
-  read(position: number, length: number, own = false): Buffer {
+  read(position: number, length: number, into?: Buffer): Buffer {
     if (this.#disposed) throw new Error('the repo snapshot was disposed of');
-    if (this.#file !== undefined) return this.#readFile(position, length, own);
+    if (this.#file !== undefined) return this.#readFile(position, length, into);
     const slab = this.#slabOf(position);
     this.offset = position - slab.base;
     return slab.bytes;
@@ -117,12 +131,11 @@ export class BlockStore {
   /** Where in the buffer of the last `read` the range begins. */
   offset = 0;
 
-  #readFile(position: number, length: number, own: boolean): Buffer {
-    if (own) {
-      const bytes = Buffer.allocUnsafeSlow(length);
-      this.#readFully(bytes, position, length);
+  #readFile(position: number, length: number, into?: Buffer): Buffer {
+    if (into !== undefined) {
+      this.#readFully(into, position, length);
       this.offset = 0;
-      return bytes;
+      return into;
     }
     const begin = this.#windowBase;
     const inside = position >= begin && position + length <= begin + this.#windowLength;

@@ -225,7 +225,7 @@ export class RepoRecord {
   bytes(): Buffer {
     const { index, store } = this.#source;
     const length = index.length(this.#block);
-    const buffer = store.read(index.position(this.#block), length, true);
+    const buffer = store.read(index.position(this.#block), length, Buffer.allocUnsafe(length));
     return buffer.subarray(store.offset, store.offset + length);
   }
 

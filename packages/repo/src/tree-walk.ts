@@ -13,6 +13,8 @@ const DIGEST_AT = CID_BYTES - 32;
 /** A node on the way from the root to where the walk is. */
 class Level {
   node = new TreeNode();
+  /** Where the node's bytes are, if they come from a file. */
+  scratch = Buffer.allocUnsafeSlow(4096);
   layer = 0;
   /** Next entry; −1 before the left subtree. */
   next = -1;
@@ -159,7 +161,8 @@ export class TreeWalk {
     this.#visited[block >> 3]! |= bit;
     const level = this.#levels[this.#depth] ?? this.#addLevel();
     const length = this.#index.length(block);
-    const bytes = this.#store.read(this.#index.position(block), length, true);
+    if (level.scratch.length < length) level.scratch = Buffer.allocUnsafeSlow(length * 2);
+    const bytes = this.#store.read(this.#index.position(block), length, level.scratch);
     level.node.read(bytes, this.#store.offset, length);
     level.layer = layer;
     level.next = -1;

@@ -11,6 +11,7 @@ import { SettingsError } from '@headwater/ops';
 import { isPassing } from '@headwater/streams';
 import { Command, CommanderError } from 'commander';
 import { addBackfill } from './commands/backfill.ts';
+import { addBulk } from './commands/bulk.ts';
 import { addCounts } from './commands/counts.ts';
 import { addCursor } from './commands/cursor.ts';
 import { addDead } from './commands/dead.ts';
@@ -31,6 +32,7 @@ for (const add of [
   addStatus,
   addDoctor,
   addBackfill,
+  addBulk,
   addVerify,
   addDead,
   addCursor,

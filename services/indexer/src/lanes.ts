@@ -35,8 +35,8 @@ export interface Source {
 const labelGroup = 'label_group';
 /** JSON in hand at most, in bytes, by kind: parsed it takes some five times as much memory. */
 const maxBytes: Record<Kind, number> = {
-  live: 16 * 2 ** 20,
-  backfill: 32 * 2 ** 20,
+  live: 8 * 2 ** 20,
+  backfill: 16 * 2 ** 20,
   labels: 4 * 2 ** 20,
 };
 /** What is left of the drain for handing entries back. */

@@ -4,6 +4,7 @@
  * every post has one version, so quotes are counted by deltas like all else,
  * and only posts quoted in several versions are counted anew.
  */
+import { countsDeferred } from '../bulk/state.ts';
 import type { Counts } from '../counts.ts';
 import type { Client } from '../pool.ts';
 import type { Judged } from './judging.ts';
@@ -71,6 +72,8 @@ export async function correctQuoteCounts(
   if (odd.rows.length === 0) return [];
   const unmarked = odd.rows.filter((row) => !row.marked).map((row) => row.uri);
   const corrected = new Set(await remember(client, unmarked));
+  // In bulk mode they are counted at its end.
+  if (await countsDeferred(client)) return [...corrected];
   const { rows } = await client.query<{ uri: string; held: number | null; wanted: number }>({
     ...recount,
     values: [odd.rows.map((row) => row.uri)],

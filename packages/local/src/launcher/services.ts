@@ -1,6 +1,7 @@
 import { createWriteStream, mkdirSync, type WriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { nodeLimits } from '../node-limits.ts';
 import { type Child, spawnChild } from '../process.ts';
 
 export interface ServiceOptions {
@@ -85,10 +86,9 @@ export class Service {
 
   private once() {
     const { main, args = [], env } = this.options;
-    this.child = spawnChild(process.execPath, ['--disable-warning=ExperimentalWarning', main, ...args], {
-      env,
-      onLine: (line) => this.heard(line),
-    });
+    const nodeArgs = [...nodeLimits, '--disable-warning=ExperimentalWarning'];
+    const onLine = (line: string) => this.heard(line);
+    this.child = spawnChild(process.execPath, [...nodeArgs, main, ...args], { env, onLine });
     return this.child.exited;
   }
 
