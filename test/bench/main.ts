@@ -15,6 +15,7 @@ const benches: Record<string, () => Promise<{ bench(options: BenchOptions): Prom
   firehose: () => import('./firehose.ts'),
   streams: () => import('./streams.ts'),
   index: () => import('./index-bench.ts'),
+  bulk: () => import('./bulk.ts'),
   e2e: () => import('./e2e.ts'),
   latency: () => import('./latency.ts'),
   scale: () => import('./scale.ts'),

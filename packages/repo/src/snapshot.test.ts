@@ -1,4 +1,7 @@
 import { tmpdir } from 'node:os';
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { WriteOpAction } from '@atproto/repo';
 import { describe, expect, test, vi } from 'vitest';
 import { sectionsOf } from '../testing/blocks.ts';
@@ -133,4 +136,25 @@ describe('a repo that the reference library built', () => {
       }
     }
   });
+});
+
+test('lets go of the chunks of a CAR that is in a file by then', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const { car } = await buildRepo(randomRecords(21, 2000));
+  const chunks: WeakRef<Uint8Array>[] = [];
+  async function* source() {
+    for (let at = 0; at < car.length; at += 4096) {
+      const chunk = Uint8Array.from(car.subarray(at, at + 4096));
+      chunks.push(new WeakRef(chunk));
+      yield chunk;
+    }
+  }
+  const options = { tmpDir, spoolAboveBytes: 10_000, signal: new AbortController().signal };
+  await using _repo = await openRepo(source(), options);
+  collect();
+  await setImmediate();
+  collect();
+  expect(chunks.length).toBeGreaterThan(50);
+  expect(chunks.filter((chunk) => chunk.deref() !== undefined).length).toBeLessThan(5);
 });

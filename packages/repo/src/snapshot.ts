@@ -89,21 +89,26 @@ async function readAll(
   await car.store.finish();
 }
 
-/** The source's chunks, until the signal: also while a chunk does not come. */
+/**
+ * The source's chunks, until the signal: also while a chunk does not come. Each wait has a promise of its own: one
+ * that all of them share, as in Promise.race, would keep every chunk that it was raced with.
+ */
 async function* abortable(
   source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   if (signal === undefined) return yield* source;
-  signal.throwIfAborted();
-  const aborted = Promise.withResolvers<never>();
-  aborted.promise.catch(() => {});
-  const abort = () => aborted.reject(signal.reason);
+  let stop: (reason: unknown) => void = () => {};
+  const abort = () => stop(signal.reason);
   signal.addEventListener('abort', abort, { once: true });
   const chunks = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
   try {
     for (;;) {
-      const next = await Promise.race([chunks.next(), aborted.promise]);
+      signal.throwIfAborted();
+      const wait = Promise.withResolvers<IteratorResult<Uint8Array>>();
+      stop = wait.reject;
+      Promise.resolve(chunks.next()).then(wait.resolve, wait.reject);
+      const next = await wait.promise;
       if (next.done) return;
       yield next.value;
     }
