@@ -19,9 +19,10 @@ const ended = { name: 'ended posts', text: ends };
 const lateItemsOfEnded = `SELECT f.uri, f."postUri" AS subject, f."postUri" AS again
   FROM (${ends}) e JOIN feed_item f ON f."postUri" = e.uri WHERE f.uri <> e.uri AND f."sortAt" < e.at`;
 
+// OFFSET, for a look-up of each: joined, a small table of versions would be read from end to end.
 const lateItems = `SELECT f.uri, f."postUri" AS subject, f.uri AS again FROM feed_item f
   WHERE f.uri = ANY($1) AND EXISTS (
-    SELECT FROM headwater.post_version v WHERE v.uri = f."postUri" AND v.kind <> 'create' AND v.at > f."sortAt")`;
+    SELECT FROM headwater.post_version v WHERE v.uri = f."postUri" AND v.kind <> 'create' AND v.at > f."sortAt" OFFSET 0)`;
 
 // A quote that was edited stands where it was edited.
 const momentOfQuote = `greatest(q."sortAt", (SELECT max(w.at) FROM headwater.post_version w WHERE w.uri = q.uri))`;
@@ -32,7 +33,7 @@ const lateQuotesOfEnded = `SELECT q.uri, q.subject, q.subject AS again
 const lateQuotes = `SELECT q.uri, q.subject, q.uri AS again FROM quote q
   WHERE q.uri = ANY($1) AND EXISTS (
     SELECT FROM headwater.post_version v
-    WHERE v.uri = q.subject AND v.kind <> 'create' AND v.at > ${momentOfQuote})`;
+    WHERE v.uri = q.subject AND v.kind <> 'create' AND v.at > ${momentOfQuote} OFFSET 0)`;
 
 const remember = `, remembered AS (
     INSERT INTO headwater.lost_quote (subject, uri)
