@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { StreamEvent } from '@headwater/events';
 import { seam } from '@headwater/ops';
 import { noteDepartures } from './accounts.ts';
@@ -6,7 +7,7 @@ import { Counts } from './counts.ts';
 import { planEntry, type Repo } from './decide.ts';
 import { deadlockTries, follow } from './follow.ts';
 import { type Client, inTransaction, isTransient, type Pool, sqlState } from './pool.ts';
-import { type Entry, type Op, prepare, type Refused } from './prepare.ts';
+import { type Entry, type Op, type PrepareOptions, prepare, type Refused } from './prepare.ts';
 import { sampleRefused } from './refused.ts';
 import { lockRepos, saveRepos } from './repos.ts';
 import { type Written, writeOps } from './write.ts';
@@ -59,7 +60,7 @@ export async function applyEvents(
 ): Promise<ApplyResult> {
   const now = options.now ?? Date.now();
   const keep = options.keep ?? (() => true);
-  const prepared = entries.flatMap((events) => prepare(events, { keep, now }));
+  const prepared = await prepareInTurns(entries, { keep, now });
   const settled = { ...options, now };
   const { result, judged } = await retried(pool, prepared, settled);
   const { backfillNotifications = false } = settled;
@@ -68,6 +69,26 @@ export async function applyEvents(
   await follow(pool, ops, { backfillNotifications }, judged);
   if (result.refused.length > 0) await sampleRefused(pool, result.refused).catch(() => undefined);
   return result;
+}
+
+/** Events prepared before others have their turn, such as a batch whose next statement waits: a few milliseconds. */
+const eventsATurn = 400;
+
+async function prepareInTurns(
+  entries: readonly (readonly StreamEvent[])[],
+  options: PrepareOptions,
+): Promise<Entry[]> {
+  const prepared: Entry[] = [];
+  let left = eventsATurn;
+  for (const events of entries) {
+    if (left <= 0) {
+      await setImmediate();
+      left = eventsATurn;
+    }
+    left -= events.length;
+    prepared.push(...prepare(events, options));
+  }
+  return prepared;
 }
 
 type Settled = ApplyOptions & { now: number };
