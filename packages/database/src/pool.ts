@@ -1,5 +1,6 @@
 import { seam, TransientError } from '@headwater/ops';
 import pg from 'pg';
+import { ListClient } from './array-text.ts';
 
 export type Pool = pg.Pool;
 /** Anything that runs one statement after another on one connection. */
@@ -27,6 +28,7 @@ export function databasePool(options: PoolOptions): Pool {
   const { url, schema = 'bsky', max, applicationName, statementTimeoutMs = 120_000 } = options;
   assertSchemaName(schema);
   const pool = new pg.Pool({
+    Client: ListClient,
     connectionString: url,
     max,
     application_name: applicationName,
