@@ -49,13 +49,14 @@ export interface ApplyResult {
  * A single record that can't be written (by its lexicon, its builder or PostgreSQL) is left out, counted and
  * sampled; the others are written.
  *
- * @param entries each the events of one stream entry, in the order of delivery
+ * @param entries each the events of one stream entry, in the order of delivery; gone through once, so that they may be
+ *   decoded as they are asked for
  * @throws TransientError when PostgreSQL can't be reached or can't go on; try the same again
  * @throws any other error when one of the entries is poison: apply them apart to find it
  */
 export async function applyEvents(
   pool: Pool,
-  entries: readonly (readonly StreamEvent[])[],
+  entries: Iterable<readonly StreamEvent[]>,
   options: ApplyOptions = {},
 ): Promise<ApplyResult> {
   const now = options.now ?? Date.now();
@@ -75,7 +76,7 @@ export async function applyEvents(
 const eventsATurn = 400;
 
 async function prepareInTurns(
-  entries: readonly (readonly StreamEvent[])[],
+  entries: Iterable<readonly StreamEvent[]>,
   options: PrepareOptions,
 ): Promise<Entry[]> {
   const prepared: Entry[] = [];
@@ -176,7 +177,7 @@ class Batch {
       rev: op.rev,
       reason: `postgres-${sqlState(err) ?? 'error'}`,
       detail: err.message,
-      json: JSON.stringify(op.version?.record ?? null).slice(0, 4096),
+      json: (op.version?.json ?? 'null').slice(0, 4096),
     });
   }
 

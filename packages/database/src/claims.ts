@@ -62,7 +62,10 @@ function isBefore(a: Claimant, b: Claimant): boolean {
 }
 
 /** The claim that a version makes, if its collection has claims and it has a row. */
-export function claimantOf({ table, columns }: Claim, version: Version): Claimant | null {
+export function claimantOf(
+  { table, columns }: Claim,
+  version: Pick<Version, 'uri' | 'cid' | 'indexedAt' | 'rows'>,
+): Claimant | null {
   const row = version.rows.find(([name]) => name === table)?.[1];
   if (!row) return null;
   return {
@@ -119,15 +122,8 @@ export async function claimHeirs(
   if (gone.length === 0) return [];
   const { rows } = await client.query<HeirRow>({ ...takeHeirs, values: [gone] });
   return rows.flatMap((row) => {
-    const version = {
-      ...row,
-      nsid: collection.nsid,
-      collection,
-      backfilled: true,
-      record: JSON.parse(row.json),
-    };
-    const claimant = claimantOf(collection.claim!, { ...version, rows: rowsOf(collection, version) });
-    return claimant ?? [];
+    const rows = rowsOf(collection, { ...row, record: JSON.parse(row.json) });
+    return claimantOf(collection.claim!, { ...row, rows }) ?? [];
   });
 }
 

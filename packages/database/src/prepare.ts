@@ -1,9 +1,11 @@
 import type { Links, StreamEvent } from '@headwater/events';
 import { isBackfill } from '@headwater/events';
-import { type Collection, RefusedError } from './collections/collection.ts';
+import { type Collection, type RecordInput, RefusedError } from './collections/collection.ts';
 import { collections } from './collections/index.ts';
 import type { Row, Value } from './copy.ts';
 import { indexedAt } from './dates.ts';
+import { mentionsOf } from './derived/mentions.ts';
+import { postNsid } from './derived/uris.ts';
 import { specOf, type TableName } from './tables.ts';
 import { type Refusal, validateRecord } from './validate.ts';
 
@@ -23,8 +25,10 @@ export interface Version {
   indexedAt: string;
   /** From a whole fetch: no news to anybody. */
   backfilled: boolean;
-  /** The record as it came. */
-  record: Record<string, unknown>;
+  /** The record as it came, as text: what it was parsed to would live as long as its batch. */
+  json: string;
+  /** The DIDs that a post's facets mention, in their order. */
+  mentions: readonly string[];
   /** Every row but that of `record`, made by the collection's builder. */
   rows: readonly OwnedRow[];
 }
@@ -81,6 +85,8 @@ export interface PrepareOptions {
   keep(nsid: string): boolean;
   now: number;
 }
+
+const nobody: readonly string[] = [];
 
 const didSyntax = /^did:[a-z]+:[a-zA-Z0-9._:%-]*[a-zA-Z0-9._-]$/;
 const nsidSyntax = /^[a-zA-Z][a-zA-Z0-9.-]{2,316}$/;
@@ -160,6 +166,7 @@ function takeRecord(entry: Entry, event: RecordOrDelete, options: PrepareOptions
   const op: Op = { uri, nsid, path, rev, live: entry.live, update, version: null };
   entry.ops.push(op);
   if (event.type === 'delete') return;
+  const json = JSON.stringify(event.record);
   const version: Version = {
     uri,
     did,
@@ -169,25 +176,27 @@ function takeRecord(entry: Entry, event: RecordOrDelete, options: PrepareOptions
     rev,
     indexedAt: indexedAt(event.time, options.now),
     backfilled: !entry.live,
-    record: event.record,
+    json,
+    mentions: nobody,
     rows: [],
   };
-  const refusal = buildRows(version);
-  if (!refusal) op.version = version;
-  else {
-    const json = JSON.stringify(event.record).slice(0, 4096);
-    entry.refused.push({ ...refusal, collection: nsid, uri, rev, json });
+  const refusal = buildRows(version, event.record);
+  if (refusal) {
+    entry.refused.push({ ...refusal, collection: nsid, uri, rev, json: json.slice(0, 4096) });
+    return;
   }
+  if (nsid === postNsid) version.mentions = mentionsOf(event.record);
+  op.version = version;
 }
 
 /** Fills `version.rows` by its collection's builder. @returns why it can't be indexed, or null */
-export function buildRows(version: Version): Refusal | null {
-  const { collection, record } = version;
-  if (!collection) return tooWide('record', [version.uri]) ?? null;
+export function buildRows(version: Version, record: Record<string, unknown>): Refusal | null {
+  const { collection, uri, did, cid, indexedAt } = version;
+  if (!collection) return tooWide('record', [uri]) ?? null;
   const refusal = validateRecord(collection, record);
   if (refusal) return refusal;
   try {
-    version.rows = rowsOf(collection, version);
+    version.rows = rowsOf(collection, { uri, did, cid, record, indexedAt });
   } catch (err) {
     const reason = err instanceof RefusedError ? err.reason : 'unexpected';
     return { reason, detail: (err as Error).message };
@@ -199,11 +208,12 @@ export function buildRows(version: Version): Refusal | null {
   return null;
 }
 
-/** The rows of a version whose record is known to be valid. */
-export function rowsOf(collection: Collection, version: Omit<Version, 'rows'>): OwnedRow[] {
+/** The rows of a record that is known to be valid. */
+export function rowsOf(collection: Collection, input: Omit<RecordInput, 'rkey'>): OwnedRow[] {
   const rows: OwnedRow[] = [];
-  const rkey = version.uri.slice(version.uri.lastIndexOf('/') + 1);
-  collection.build({ ...version, rkey }, (table, row) => rows.push([table, row]));
+  const { uri, did, cid, record, indexedAt } = input;
+  const rkey = uri.slice(uri.lastIndexOf('/') + 1);
+  collection.build({ uri, did, rkey, cid, record, indexedAt }, (table, row) => rows.push([table, row]));
   return rows;
 }
 

@@ -216,8 +216,8 @@ class Work {
 
 const recordColumns = ['uri', 'cid', 'did', 'json', 'indexedAt', 'rev'];
 
-function recordRow({ uri, cid, did, record, indexedAt, rev }: Version): Row {
-  return [uri, cid, did, JSON.stringify(record), indexedAt, rev];
+function recordRow({ uri, cid, did, json, indexedAt, rev }: Version): Row {
+  return [uri, cid, did, json, indexedAt, rev];
 }
 
 function nsidOf(uri: string): string {

@@ -92,7 +92,7 @@ function versionRow(op: Op, version: Version): Row {
   const [root, parent] = ['replyRoot', 'replyParent'].map((column) => cellOf('post', row, column)!);
   const at = op.update ? version.indexedAt : momentOfRow('post', row);
   const kind = op.update ? 'update' : 'create';
-  return [op.uri, op.rev, kind, at, root!, parent!, arrayText(mentionsOf(version.record)), false];
+  return [op.uri, op.rev, kind, at, root!, parent!, arrayText(version.mentions), false];
 }
 
 /** A list of DIDs in PostgreSQL's array syntax; DIDs need no quoting inside it. */
@@ -114,7 +114,7 @@ const putGate = {
 function gateVersions({ ops, last, present }: Outcome): Row[] {
   return ops
     .filter((op) => op.live || op === last || (op.version !== null && op.version.cid !== present?.cid))
-    .map((op) => [op.uri, op.rev, gateMoment(op), op.version ? JSON.stringify(op.version.record) : null]);
+    .map((op) => [op.uri, op.rev, gateMoment(op), op.version?.json ?? null]);
 }
 
 function gateMoment(op: Op): string {

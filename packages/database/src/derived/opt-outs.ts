@@ -96,8 +96,7 @@ interface StoredRecord {
 }
 
 function spellOf(collection: Collection, stored: StoredRecord): Spell[] {
-  const version = { ...stored, nsid, collection, backfilled: true, record: JSON.parse(stored.json) };
-  return rowsOf(collection, version).map(([, row]) => ({
+  return rowsOf(collection, { ...stored, record: JSON.parse(stored.json) }).map(([, row]) => ({
     uri: stored.uri,
     since: momentOfRow(table, row),
     until: null,

@@ -4,7 +4,7 @@ import type { Version } from '../prepare.ts';
 import { descendantsSince } from './affected.ts';
 import { Gates } from './gates.ts';
 import type { Judged } from './judging.ts';
-import { loadMentions, mentionsOf } from './mentions.ts';
+import { loadMentions } from './mentions.ts';
 import { hushMuted, type Notification, reconcileNotifications } from './notifications.ts';
 import { loadPosts, type PresentPost, Threads } from './posts.ts';
 import type { Targets } from './targets.ts';
@@ -58,13 +58,13 @@ async function mentionsIn(
   client: Client,
   posts: readonly PresentPost[],
   written: readonly Version[],
-): Promise<Map<string, string[]>> {
-  const mentions = new Map<string, string[]>();
+): Promise<Map<string, readonly string[]>> {
+  const mentions = new Map<string, readonly string[]>();
   const versions = new Map(written.map((version) => [version.uri, version]));
   const unread: string[] = [];
   for (const { uri } of posts) {
     const version = versions.get(uri);
-    if (version) mentions.set(uri, mentionsOf(version.record));
+    if (version) mentions.set(uri, version.mentions);
     else unread.push(uri);
   }
   for (const [uri, dids] of await loadMentions(client, unread)) mentions.set(uri, dids);
@@ -74,10 +74,10 @@ async function mentionsIn(
 class Telling {
   private client: Client;
   private threads: Threads;
-  private mentions: Map<string, string[]>;
+  private mentions: Map<string, readonly string[]>;
   private gates = new Gates();
 
-  constructor(client: Client, threads: Threads, mentions: Map<string, string[]>) {
+  constructor(client: Client, threads: Threads, mentions: Map<string, readonly string[]>) {
     this.client = client;
     this.threads = threads;
     this.mentions = mentions;

@@ -2,7 +2,6 @@ import { collections } from '../collections/index.ts';
 import type { Op, Version } from '../prepare.ts';
 import { cellOf, type TableName } from '../tables.ts';
 import type { DerivationOptions } from './derivation.ts';
-import { mentionsOf } from './mentions.ts';
 import { momentOfRev, momentOfRow } from './moment.ts';
 import { gatedPost, postgateNsid, postNsid, threadgateNsid } from './uris.ts';
 
@@ -82,11 +81,11 @@ function add(targets: Targets, op: Op): void {
   }
 }
 
-function addPost(targets: Targets, { uri, record, rows }: Version): void {
+function addPost(targets: Targets, { uri, mentions, rows }: Version): void {
   for (const [table, row] of rows) {
     if (table === 'quote') targets.quotes.set(uri, cellOf(table, row, 'subject') as string);
   }
-  if (mentionsOf(record).length > 0) targets.mentioning.add(uri);
+  if (mentions.length > 0) targets.mentioning.add(uri);
 }
 
 /** Not after the moment at which the operation stands. */
