@@ -1,7 +1,7 @@
 /** The writer as the indexer drives it, and the comparison as the backfiller does, without Redis between them. */
 import { hash } from 'node:crypto';
 import { applyEvents, beginFetch, databasePool, markSent, type Pool, repoRows } from '@headwater/database';
-import { decodeEvents, type StreamEvent } from '@headwater/events';
+import { decodeEvents, glanceAt } from '@headwater/events';
 import type { Fields } from '@headwater/streams';
 import { type BenchRepo, entriesOf, open } from './repos.ts';
 
@@ -40,29 +40,25 @@ export async function applyEntries(pool: Pool, entries: readonly Fields[]): Prom
 }
 
 async function applyLane(pool: Pool, entries: readonly Fields[]): Promise<void> {
-  let batch: StreamEvent[][] = [];
+  let batch: Fields[] = [];
   let events = 0;
   const write = async () => {
-    const { refused, drops } = await applyEvents(pool, batch);
+    const { refused, drops } = await applyEvents(pool, batch.values().map(decodeEvents));
     if (refused.length + drops.size > 0)
       throw new Error('records were left out', { cause: { refused, drops } });
     batch = [];
     events = 0;
   };
   for (const fields of entries) {
-    const decoded = decodeEvents(fields);
-    batch.push(decoded);
-    events += decoded.length;
+    batch.push(fields);
+    events += glanceAt(fields).events;
     if (events >= BATCH) await write();
   }
   if (batch.length > 0) await write();
 }
 
-const DID = /"did":"([^"]+)"/;
-
-function laneOf({ event, events }: Fields): number {
-  const [, did] = DID.exec((event ?? events)!)!;
-  return hash('sha1', did!, 'buffer')[0]! % LANES;
+function laneOf(fields: Fields): number {
+  return hash('sha1', glanceAt(fields).did, 'buffer')[0]! % LANES;
 }
 
 /** Reads and verifies a repo, compares it with its rows. @returns what has to be sent */

@@ -7,6 +7,7 @@ import {
   encodeEvents,
   encodeRecordEvent,
   encodeRepoJob,
+  glanceAt,
   InvalidEntryError,
   type RecordEvent,
   type StreamEvent,
@@ -54,6 +55,14 @@ describe('codec', () => {
     expect(decodeEvents(encodeEvents(samples))).toEqual(samples);
     expect(Object.keys(encodeEvents([create]))).toEqual(['event']);
     expect(Object.keys(encodeEvents(samples))).toEqual(['events']);
+  });
+
+  it('tells at a glance whose an entry is and how many events it has', () => {
+    const commits = [create, create, { ...create, type: 'delete' as const }];
+    expect(glanceAt(encodeEvents(commits))).toEqual({ did: commit.did, events: 3 });
+    for (const event of samples) expect(glanceAt(encodeEvents([event])).did).toBe(commit.did);
+    const nothing: Record<string, string>[] = [{}, { other: '{}' }, { event: '' }, { events: '[]' }];
+    for (const fields of nothing) expect(glanceAt(fields)).toEqual({ did: '', events: 1 });
   });
 
   it('splices JSON text to the same event as an object', () => {

@@ -45,6 +45,28 @@ export function decodeEvents(fields: Fields): StreamEvent[] {
   return list(fields).map(checkEvent);
 }
 
+/** What can be told of an entry without parsing it. */
+export interface Glance {
+  /** Whose its first event is, as far as the text tells; empty if it does not. */
+  did: string;
+  /** About how many events it has, 1 at least. */
+  events: number;
+}
+
+const firstDid = /"did":"([^"\\]*)"/;
+const inEachCommit = '"rev":';
+
+/** Looks at an entry of `firehose_live` or `firehose_backfill`, for who has to do with many before they are read. */
+export function glanceAt(fields: Fields): Glance {
+  const text = fields.event ?? fields.events ?? '';
+  let events = 0;
+  for (let at = 0; ; events++) {
+    at = text.indexOf(inEachCommit, at) + inEachCommit.length;
+    if (at < inEachCommit.length) break;
+  }
+  return { did: firstDid.exec(text)?.[1] ?? '', events: Math.max(1, events) };
+}
+
 /**
  * Reads an entry of `label_live`.
  *

@@ -14,6 +14,8 @@ export {
   encodeEvents,
   encodeRecordEvent,
   encodeRepoJob,
+  type Glance,
+  glanceAt,
   InvalidEntryError,
 } from './codec.ts';
 export { collectionFilter } from './selection.ts';

@@ -4,11 +4,22 @@ import {
   collectionFilter,
   decodeEvents,
   decodeLabels,
+  type Glance,
+  glanceAt,
+  InvalidEntryError,
   type LabelEvent,
   type StreamEvent,
 } from '@headwater/events';
 import { type Context, type Logger, seam } from '@headwater/ops';
-import { type ConsumeOptions, consume, type Redis, type StreamMetrics } from '@headwater/streams';
+import {
+  type ConsumeOptions,
+  consume,
+  type Delivered,
+  type Fields,
+  type Redis,
+  type StreamMetrics,
+  type Verdict,
+} from '@headwater/streams';
 import type { IndexerMetrics } from './metrics.ts';
 
 type Settings = Context<'indexer'>['settings'];
@@ -33,7 +44,7 @@ export interface Source {
 }
 
 const labelGroup = 'label_group';
-/** JSON in hand at most, in bytes, by kind: parsed it takes some five times as much memory. */
+/** JSON in hand at most, in bytes, by kind. */
 const maxBytes: Record<Kind, number> = {
   live: 8 * 2 ** 20,
   backfill: 16 * 2 ** 20,
@@ -87,31 +98,69 @@ export function consumeSource(context: LaneContext, source: Source, signal: Abor
   };
   return source.kind === 'labels'
     ? consume<LabelEvent[]>({ ...common, ...labelLane(context, source) })
-    : consume<StreamEvent[]>({ ...common, ...eventLane(context, source) });
+    : consume<Unread>({ ...common, ...eventLane(context, source) });
 }
 
 type Lane<T> = Pick<ConsumeOptions<T>, 'decode' | 'key' | 'count' | 'write'>;
 
-function eventLane({ settings, pool, metrics }: LaneContext, { stream, kind }: Source): Lane<StreamEvent[]> {
+/** An entry as it came. Parsed while it waits, it would take some five times as much memory. */
+interface Unread extends Glance {
+  fields: Fields;
+}
+
+function eventLane({ settings, pool, metrics }: LaneContext, { stream, kind }: Source): Lane<Unread> {
   const keep = collectionFilter(settings.collections);
   const { backfillNotifications } = settings;
   return {
-    decode: decodeEvents,
+    decode: (fields) => ({ ...glanceAt(fields), fields }),
     // All entries of a repo go to one lane: sessions of this process don't wait for each other's locks.
-    key: (events) => events[0]!.did,
-    count: (events) => events.length,
+    key: ({ did }) => did,
+    count: ({ events }) => events,
     async write(batch) {
       const started = performance.now();
-      const entries = batch.map((entry) => entry.item);
-      const result = await applyEvents(pool, entries, { keep, backfillNotifications });
+      const read = new Reading(batch);
+      const result = await applyEvents(pool, read.entries(), { keep, backfillNotifications });
       seam('indexer:events-written');
-      const events = entries.reduce((sum, entry) => sum + entry.length, 0);
-      metrics.wrote(stream, events, (performance.now() - started) / 1000, result);
-      if (kind !== 'live') return;
+      metrics.wrote(stream, read.events, (performance.now() - started) / 1000, result);
       const now = Date.now();
-      for (const [first] of entries) metrics.delayed((now - Date.parse(first!.time)) / 1000 || 0);
+      if (kind === 'live')
+        for (const time of read.times) metrics.delayed((now - Date.parse(time)) / 1000 || 0);
+      return read.unreadable;
     },
   };
+}
+
+/** Reads a batch's entries as they are asked for. */
+class Reading {
+  events = 0;
+  /** Of each entry. */
+  readonly times: string[] = [];
+  readonly unreadable: Verdict<Unread>[] = [];
+  readonly #batch: readonly Delivered<Unread>[];
+
+  constructor(batch: readonly Delivered<Unread>[]) {
+    this.#batch = batch;
+  }
+
+  *entries(): Generator<StreamEvent[]> {
+    for (const entry of this.#batch) {
+      const events = this.#read(entry);
+      if (!events) continue;
+      this.events += events.length;
+      this.times.push(events[0]!.time);
+      yield events;
+    }
+  }
+
+  #read(entry: Delivered<Unread>): StreamEvent[] | undefined {
+    try {
+      return decodeEvents(entry.item.fields);
+    } catch (error) {
+      if (!(error instanceof InvalidEntryError)) throw error;
+      this.unreadable.push({ entry, outcome: 'dead', reason: error.reason, error });
+      return undefined;
+    }
+  }
 }
 
 function labelLane({ pool, metrics }: LaneContext, { stream }: Source): Lane<LabelEvent[]> {
