@@ -7,9 +7,10 @@ import { Counts } from './counts.ts';
 import { planEntry, type Repo } from './decide.ts';
 import { deadlockTries, follow } from './follow.ts';
 import { type Client, inTransaction, isTransient, type Pool, sqlState } from './pool.ts';
-import { type Entry, type Op, type PrepareOptions, prepare, type Refused } from './prepare.ts';
+import { type Entry, type Op, type PrepareOptions, prepare } from './prepare.ts';
 import { sampleRefused } from './refused.ts';
 import { lockRepos, saveRepos } from './repos.ts';
+import { type ApplyResult, emptyResult, increment, joined } from './result.ts';
 import { type Written, writeOps } from './write.ts';
 
 export interface ApplyOptions {
@@ -19,27 +20,6 @@ export interface ApplyOptions {
   backfillNotifications?: boolean;
   /** Milliseconds since 1970, for tests. */
   now?: number;
-}
-
-export interface ApplyResult {
-  /** Rows inserted, by table. */
-  rows: Map<string, number>;
-  /** Counts that changed with them, by count (`post_agg.likeCount`). */
-  counts: Map<string, number>;
-  written: number;
-  removed: number;
-  unchanged: number;
-  /** Events and entries left out, by reason. */
-  drops: Map<string, number>;
-  /** Records that were not indexed; samples of them are kept in headwater.refused_record. */
-  refused: Refused[];
-  /** Outcomes of live commits against the chain: extended, replay, pending, broken. */
-  chain: Map<string, number>;
-  /** Repos whose whole fetch is now applied in full. */
-  completed: string[];
-  /** Entries written without reading, and with. */
-  direct: number;
-  merged: number;
 }
 
 /**
@@ -63,7 +43,7 @@ export async function applyEvents(
   const keep = options.keep ?? (() => true);
   const prepared = await prepareInTurns(entries, { keep, now });
   const settled = { ...options, now };
-  const { result, judged } = await retried(pool, prepared, settled);
+  const { result, judged } = await applyAll(pool, prepared, settled);
   const { backfillNotifications = false } = settled;
   const ops = prepared.flatMap((entry) => entry.ops);
   seam('database:applied');
@@ -98,13 +78,33 @@ interface Applied {
   result: ApplyResult;
   /** Posts that the transaction judged besides those that it names. */
   judged: string[];
+  /** Entries of repos that another was writing. */
+  left: Entry[];
 }
 
-async function retried(pool: Pool, entries: Entry[], options: Settled): Promise<Applied> {
+/**
+ * Live entries don't wait for each other's repos: a batch of whole fetches may hold some of them for a while, and
+ * those come in a second transaction, which waits.
+ */
+async function applyAll(pool: Pool, entries: Entry[], options: Settled): Promise<Applied> {
+  const patient = !entries.every((entry) => entry.live);
+  const first = await retried(pool, entries, options, patient);
+  if (first.left.length === 0) return first;
+  const rest = await retried(pool, first.left, options, true);
+  return {
+    result: joined(first.result, rest.result),
+    judged: [...first.judged, ...rest.judged],
+    left: [],
+  };
+}
+
+async function retried(pool: Pool, entries: Entry[], options: Settled, patient: boolean): Promise<Applied> {
   let direct = true;
   for (let attempt = 1; ; attempt++) {
     try {
-      return await inTransaction(pool, (client) => new Batch(client, options, direct).apply(entries));
+      return await inTransaction(pool, (client) =>
+        new Batch(client, options, { direct, patient }).apply(entries),
+      );
     } catch (err) {
       const deadlock = sqlState((err as Error).cause) === '40P01';
       if (deadlock && attempt < deadlockTries) continue;
@@ -119,7 +119,9 @@ async function retried(pool: Pool, entries: Entry[], options: Settled): Promise<
 
 /** Applies the one entry that fails as a whole record by record, and leaves out those that fail alone. */
 function salvage(pool: Pool, entry: Entry, options: Settled): Promise<Applied> {
-  return inTransaction(pool, (client) => new Batch(client, options, false).applyApart(entry));
+  return inTransaction(pool, (client) =>
+    new Batch(client, options, { direct: false, patient: true }).applyApart(entry),
+  );
 }
 
 /** One transaction. */
@@ -127,6 +129,7 @@ class Batch {
   private client: Client;
   private options: Settled;
   private allowDirect: boolean;
+  private patient: boolean;
   private before = new Map<string, Repo>();
   private repos = new Map<string, Repo>();
   private commits = new Map<string, { rev: string; cid: string }>();
@@ -134,19 +137,21 @@ class Batch {
   private result = emptyResult();
   private judged: string[] = [];
 
-  constructor(client: Client, options: Settled, allowDirect: boolean) {
+  /** @param how whether to write without reading where that may be; whether to wait for the locks of repos */
+  constructor(client: Client, options: Settled, how: { direct: boolean; patient: boolean }) {
     this.client = client;
     this.options = options;
-    this.allowDirect = allowDirect;
+    this.allowDirect = how.direct;
+    this.patient = how.patient;
   }
 
   async apply(entries: readonly Entry[]): Promise<Applied> {
     await this.lock(entries);
-    const ops = this.plan(entries);
-    const written = await this.write(ops);
+    const [held, left] = partition(entries, (entry) => this.repos.has(entry.did));
+    const written = await this.write(this.plan(held));
     this.take(written);
     await this.finish(written.counts);
-    return { result: this.result, judged: this.judged };
+    return { result: this.result, judged: this.judged, left };
   }
 
   async applyApart(entry: Entry): Promise<Applied> {
@@ -167,7 +172,7 @@ class Batch {
       }
     }
     await this.finish(counts);
-    return { result: this.result, judged: this.judged };
+    return { result: this.result, judged: this.judged, left: [] };
   }
 
   private refuse(op: Op, err: Error): void {
@@ -185,6 +190,7 @@ class Batch {
     this.before = await lockRepos(
       this.client,
       entries.map((entry) => entry.did),
+      this.patient,
     );
     this.repos = new Map(this.before);
   }
@@ -260,22 +266,7 @@ class Batch {
   }
 }
 
-function emptyResult(): ApplyResult {
-  return {
-    rows: new Map(),
-    counts: new Map(),
-    written: 0,
-    removed: 0,
-    unchanged: 0,
-    drops: new Map(),
-    refused: [],
-    chain: new Map(),
-    completed: [],
-    direct: 0,
-    merged: 0,
-  };
-}
-
-function increment(map: Map<string, number>, key: string, by = 1): void {
-  map.set(key, (map.get(key) ?? 0) + by);
+function partition<T>(list: readonly T[], test: (item: T) => boolean): [T[], T[]] {
+  const { yes = [], no = [] } = Object.groupBy(list, (item) => (test(item) ? 'yes' : 'no'));
+  return [yes, no];
 }

@@ -15,7 +15,7 @@
  *  - a collection's own rows: src/collections (one builder each), tables.ts;
  *  - what follows from several records: src/derived (see derivation.ts).
  */
-export { type ApplyOptions, type ApplyResult, applyEvents } from './apply.ts';
+export { type ApplyOptions, applyEvents } from './apply.ts';
 export * from './bulk/index.ts';
 export { collections } from './collections/index.ts';
 export {
@@ -51,5 +51,6 @@ export {
   repairCounts,
   type WrongCount,
 } from './recount.ts';
+export type { ApplyResult } from './result.ts';
 export { revAt } from './revs.ts';
 export { type Collected, collectTombstones, reopenLost } from './upkeep.ts';

@@ -182,15 +182,35 @@ describe('rows that another holds', () => {
   const old = ([event]: StreamEvent[]) => [{ ...event!, seq: -1 } as StreamEvent];
 
   /** @returns what lets go of it */
-  async function hold(table: string, uri: string): Promise<() => Promise<void>> {
+  async function hold(table: string, key: string, column = 'uri'): Promise<() => Promise<void>> {
     const client = await pool.connect();
     await client.query('BEGIN');
-    await client.query(`SELECT FROM ${table} WHERE uri = $1 FOR UPDATE`, [uri]);
+    await client.query(`SELECT FROM ${table} WHERE ${column} = $1 FOR UPDATE`, [key]);
     return async () => {
       await client.query('ROLLBACK');
       client.release();
     };
   }
+
+  it('live entries of a repo that another holds keep those of others waiting no longer', async () => {
+    await applyEvents(pool, [made(ann, 1, 'first', { text: '' }), made(bob, 1, 'first', { text: '' })]);
+    const letGo = await hold('headwater.repo', ann, 'did');
+    const applying = applyEvents(pool, [
+      made(ann, 2, 'held', { text: '' }),
+      made(bob, 2, 'free', { text: '' }),
+    ]);
+    await until('the other is written', async () => (await flagsOf(free)) !== undefined);
+    await letGo();
+    expect(await applying).toMatchObject({
+      written: 2,
+      rows: new Map([
+        ['post', 2],
+        ['feed_item', 2],
+        ['record', 2],
+      ]),
+    });
+    expect(await flagsOf(uriOf(ann, 'held'))).toBeDefined();
+  });
 
   it.each([
     ['an old gate', old],

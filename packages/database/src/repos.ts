@@ -33,20 +33,28 @@ const columns = `did, state, floor, fetch_id, parts, parts_done::text, fresh, fe
   head_data, links, gap_at IS NOT NULL AS gap, gap_reason, account_status,
   (extract(epoch FROM account_time) * 1000)::bigint::text AS account_time, actor`;
 
-const selectLocked = {
-  name: 'repo lock',
-  text: `SELECT ${columns} FROM headwater.repo WHERE did = ANY($1) ORDER BY did FOR NO KEY UPDATE`,
-};
+const select = `SELECT ${columns} FROM headwater.repo WHERE did = ANY($1) ORDER BY did FOR NO KEY UPDATE`;
+const selectLocked = { name: 'repo lock', text: select };
+const selectFree = { name: 'repo lock, not waiting', text: `${select} SKIP LOCKED` };
 
 /**
  * Takes the locks of repos, making their rows first where they are missing. Until the transaction ends nobody
  * else changes rows of these repos. In the order of DIDs: transactions that want the same repos queue, never circle.
+ *
+ * @param patient whether to wait for those that another holds, or to leave them out
  */
-export async function lockRepos(client: Client, dids: Iterable<string>): Promise<Map<string, Repo>> {
+export async function lockRepos(
+  client: Client,
+  dids: Iterable<string>,
+  patient = true,
+): Promise<Map<string, Repo>> {
   const sorted = [...new Set(dids)].sort();
   if (sorted.length === 0) return new Map();
   await client.query({ ...insertMissing, values: [sorted] });
-  const { rows } = await client.query<RepoRow>({ ...selectLocked, values: [sorted] });
+  const { rows } = await client.query<RepoRow>({
+    ...(patient ? selectLocked : selectFree),
+    values: [sorted],
+  });
   return new Map(rows.map((row) => [row.did, fromRow(row)]));
 }
 
