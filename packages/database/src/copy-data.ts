@@ -8,8 +8,6 @@ const specials = /[\\\n\r\t\0]/g;
 
 const escapes: Record<string, string> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t', '\0': '' };
 
-const TAB = 9;
-const LINE_FEED = 10;
 /** Type and length of a message. */
 const HEADER = 5;
 const COPY_DATA = 0x64;
@@ -60,21 +58,18 @@ export class CopyData {
     this.#chunks = [];
   }
 
+  /** One write for the whole row: each costs as much as putting all its values together. */
   #row(row: Row): void {
+    let text = '';
     for (let i = 0; i < row.length; i++) {
-      if (i > 0) this.#byte(TAB);
+      if (i > 0) text += '\t';
       const value = row[i]!;
       if (typeof value === 'string') {
-        this.#text(special.test(value) ? value.replace(specials, (c) => escapes[c]!) : value);
-      } else if (value === null) this.#text('\\N');
-      else this.#text(value === true ? 't' : value === false ? 'f' : String(value));
+        text += special.test(value) ? value.replace(specials, (c) => escapes[c]!) : value;
+      } else if (value === null) text += '\\N';
+      else text += value === true ? 't' : value === false ? 'f' : String(value);
     }
-    this.#byte(LINE_FEED);
-  }
-
-  #byte(byte: number): void {
-    if (this.#at + 1 > this.#chunk.length) this.#grow(1);
-    this.#chunk[this.#at++] = byte;
+    this.#text(`${text}\n`);
   }
 
   #text(text: string): void {
