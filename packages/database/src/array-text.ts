@@ -32,6 +32,8 @@ export class ListClient extends pg.Client {
   // biome-ignore lint/suspicious/noExplicitAny: any of pg's many forms of a query
   override query(...args: any[]): any {
     const [config] = args;
+    // What is submitted by itself, such as a cursor, is no mere statement.
+    if (config?.submit) return (super.query as (...all: unknown[]) => unknown).apply(this, args);
     if (Array.isArray(config?.values)) args[0] = { ...config, values: config.values.map(arrayText) };
     else if (Array.isArray(args[1])) args[1] = args[1].map(arrayText);
     return (super.query as (...all: unknown[]) => unknown).apply(this, args);
