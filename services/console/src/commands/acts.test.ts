@@ -98,3 +98,19 @@ it('doctor exits 1 where something is wrong, and says what mends it', async () =
   expect(out).toMatch(/✗ stream firehose_live: .*\n {4}→ Start the indexer/);
   expect(err).toMatch(/checks failed/);
 });
+
+it('turns bulk mode on and ends it, on the record; status and doctor say so', async () => {
+  expect((await headwater('bulk', 'status')).out).toBe('bulk mode is off\n');
+  expect((await headwater('bulk', 'finish')).err).toContain('there is nothing to finish');
+  expect((await headwater('bulk', 'start', '--reason', 'first load')).out).toContain('bulk mode is on');
+  expect(await newest()).toMatchObject({ action: 'bulk start', reason: 'first load' });
+  expect((await headwater('bulk', 'start')).err).toContain('on already');
+  expect((await headwater('bulk', 'status')).out).toMatch(
+    /loading.*0 of 25 steps[\s\S]*like_creator_cursor_idx.*to do/,
+  );
+  expect((await headwater('status')).out).toContain('Bulk mode is on since');
+  expect((await headwater('doctor')).out).toContain('headwater bulk finish');
+  const { code, out } = await headwater('bulk', 'finish', '--sessions', '3', '--memory', '64MB');
+  expect([code, out]).toEqual([0, expect.stringMatching(/counts post_agg: [\s\S]*finished in/)]);
+  expect((await headwater('bulk', 'status')).out).toContain('bulk mode is off; it ended at');
+}, 60_000);

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Lag, lagOf, type Redis } from '@headwater/streams';
 import type { Command } from 'commander';
+import { bulkSentence, bulkView } from '../bulk.ts';
 import { type Sql, withRedis, withSql } from '../open.ts';
 import { age, size, table } from '../table.ts';
 
@@ -18,6 +19,8 @@ interface Status {
   cursors: Record<string, string>;
   repos: Record<string, number>;
   gaps: number;
+  /** What there is to say of bulk mode; null when it is off. */
+  bulk: string | null;
 }
 
 /** `headwater status`: streams, cursors and repos at one glance. */
@@ -55,6 +58,7 @@ async function look(redis: Redis, sql: Sql): Promise<Status> {
     cursors: await cursors(redis),
     repos: Object.fromEntries(repos.map((row) => [row.state, row.n])),
     gaps: gap!.n,
+    bulk: bulkSentence(await bulkView(sql)) ?? null,
   };
 }
 
@@ -108,6 +112,7 @@ function render(status: Status): string {
     '',
     repoRows.length > 0 ? table(['repos', 'number'], repoRows) : 'no repos yet',
     `with a gap: ${status.gaps}`,
+    ...(status.bulk === null ? [] : [status.bulk]),
     '',
   ].join('\n');
 }

@@ -1,4 +1,5 @@
 import { MigrationMismatchError, pendingMigrations } from '@headwater/database/migrate';
+import { bulkSentence, bulkView } from '../bulk.ts';
 import type { ConsoleSettings, Sql } from '../open.ts';
 import { postgresView } from '../page/storage.ts';
 import { size } from '../table.ts';
@@ -48,7 +49,8 @@ async function schemaFindings(sql: Sql, schema: string): Promise<Finding[]> {
   });
   try {
     const missing = await pendingMigrations({ query } as never, schema);
-    if (missing.length === 0) return [ok('schema', `schema ${schema} is up to date`)];
+    if (missing.length === 0)
+      return [ok('schema', `schema ${schema} is up to date`), ...(await bulkFindings(sql))];
     const what = `${missing.length} migrations are missing, the first is ${missing[0]}`;
     return [error('schema', what, 'Run `headwater migrate`; the services wait for it.')];
   } catch (err) {
@@ -57,6 +59,14 @@ async function schemaFindings(sql: Sql, schema: string): Promise<Finding[]> {
       'Run the version of Headwater that the database was migrated with, or look at DATABASE_SCHEMA.';
     return [error('schema', messageOf(err), fix)];
   }
+}
+
+/** Whoever forgets it has an AppView that reads without indexes, and counts that stand still. */
+async function bulkFindings(sql: Sql): Promise<Finding[]> {
+  const said = bulkSentence(await bulkView(sql));
+  if (said === undefined) return [];
+  const fix = 'When the backfill is done run `headwater bulk finish`; run it again if it was ended.';
+  return [warning('bulk mode', said, fix)];
 }
 
 async function connectionFinding(sql: Sql): Promise<Finding> {

@@ -1,6 +1,7 @@
 import { type Pausable, type Pause, pausesOf } from '@headwater/streams';
 import { hostKey } from '@headwater/xrpc';
 import { type AuditRow, recentActs } from '../actions/audit.ts';
+import { type BulkView, bulkView } from '../bulk.ts';
 import { type Cached, cached } from './cached.ts';
 import { type DeadClass, deadClasses } from './dead-classes.ts';
 import { History, type Sample } from './history.ts';
@@ -31,6 +32,7 @@ export interface Overview {
   listings: Listing[] | null;
   hosts: { parked: number; shown: HostView[] } | null;
   dead: DeadClass[] | null;
+  bulk: BulkView | null;
   postgres: PostgresView | null;
   redis: RedisView | null;
   disks: DiskView[];
@@ -80,7 +82,7 @@ export class Watch {
     const problems: string[] = [];
     const part = <T>(name: string, look: Promise<T>) => within(name, look, problems);
     const relays = settings.relayHosts.map(hostKey);
-    const [pauses, live, streams, counts, lists, hosts, dead, postgres, memory, room, history, acts] =
+    const [pauses, live, streams, counts, lists, hosts, dead, bulk, postgres, memory, room, history, acts] =
       await Promise.all([
         part('pauses', pausesOf(redis)),
         part('live sources', liveSources(redis, settings)),
@@ -89,6 +91,7 @@ export class Watch {
         part('listings', listings(redis, relays)),
         part('hosts', parkedHosts(redis)),
         part('dead letters', this.#dead()),
+        part('bulk mode', bulkView(this.#site.sql)),
         part('PostgreSQL', this.#postgres()),
         part('Redis', redisView(redis)),
         disks(settings.diskPaths),
@@ -97,7 +100,7 @@ export class Watch {
       ]);
     const samples = history ?? [];
     const repos = counts && { ...counts, estimate: estimate(counts, streams, lists, samples) };
-    const figures = { pauses, live, streams, repos, listings: lists, dead, postgres, redis: memory };
+    const figures = { pauses, live, streams, repos, listings: lists, dead, bulk, postgres, redis: memory };
     return {
       at: new Date().toISOString(),
       phase: phaseOf(figures),

@@ -1,3 +1,4 @@
+import { bulkSentence } from '../bulk.ts';
 import { finished, type Sample } from './history.ts';
 import type { Overview } from './overview.ts';
 import type { Listing, RepoCounts } from './repos.ts';
@@ -23,14 +24,16 @@ const rateMs = 10 * 60_000;
 /** A live stream that is further behind is catching up. */
 const behindMs = 60_000;
 
-/** What is going on, in a word and a sentence. */
-export function phaseOf({
-  pauses,
-  live,
-  streams,
-  repos,
-  listings,
-}: Pick<Overview, 'pauses' | 'live' | 'streams' | 'repos' | 'listings'>): Phase {
+/** What is going on, in a word and a sentence or two. */
+export function phaseOf(figures: Figures): Phase {
+  const { name, sentence } = present(figures);
+  const bulk = figures.bulk && bulkSentence(figures.bulk);
+  return { name, sentence: bulk ? `${sentence} ${bulk}` : sentence };
+}
+
+type Figures = Pick<Overview, 'pauses' | 'live' | 'streams' | 'repos' | 'listings' | 'bulk'>;
+
+function present({ pauses, live, streams, repos, listings }: Figures): Phase {
   if (!streams || !live) return { name: 'unknown', sentence: 'Redis could not be looked at.' };
   const paused = Object.keys(pauses ?? {});
   if (paused.length > 0) {
