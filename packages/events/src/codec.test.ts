@@ -10,6 +10,7 @@ import {
   glanceAt,
   InvalidEntryError,
   type RecordEvent,
+  recordEventEncoder,
   type StreamEvent,
 } from './index.ts';
 
@@ -70,6 +71,11 @@ describe('codec', () => {
       fc.property(fc.dictionary(fc.string({ unit: 'binary' }), fc.jsonValue()), (record) => {
         const { record: _, ...head } = create;
         const text = encodeRecordEvent(head, JSON.stringify(record));
+        const { type, seq, time, did, commit, rev, ...own } = head;
+        const encode = recordEventEncoder({ type, seq, time, did, commit, rev });
+        expect(JSON.parse(encode({ ...own, fetch: 'f', part: 0 }, JSON.stringify(record)))).toEqual(
+          JSON.parse(JSON.stringify({ ...head, fetch: 'f', part: 0, record })),
+        );
         expect(text).toBe(JSON.stringify({ ...head, record }));
       }),
     );

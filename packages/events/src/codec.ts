@@ -1,4 +1,4 @@
-import type { Label, LabelEvent, RecordEvent, RepoJob, StreamEvent } from './types.ts';
+import type { FetchPart, Label, LabelEvent, RecordEvent, RepoJob, StreamEvent } from './types.ts';
 
 /** Why an entry can't be read. `reason` is the metric's and the dead letter's label. */
 export class InvalidEntryError extends Error {
@@ -29,6 +29,16 @@ export function encodeEvents(events: readonly (StreamEvent | LabelEvent)[]): Fie
  */
 export function encodeRecordEvent(event: Omit<RecordEvent, 'record'>, recordJson: string): string {
   return `${JSON.stringify(event).slice(0, -1)},"record":${recordJson}}`;
+}
+
+/** What all events of one kind of one fetch say alike. */
+type Common = Pick<RecordEvent, 'type' | 'seq' | 'time' | 'did' | 'commit' | 'rev'>;
+type Own = Pick<RecordEvent, 'collection' | 'rkey' | 'cid'> & Partial<FetchPart>;
+
+/** As encodeRecordEvent, for many events: what they say alike is turned into text once. */
+export function recordEventEncoder(common: Common): (own: Own, recordJson: string) => string {
+  const head = JSON.stringify(common).slice(0, -1);
+  return (own, recordJson) => `${head},${JSON.stringify(own).slice(1, -1)},"record":${recordJson}}`;
 }
 
 /** A repo to look at, as the fields of an entry of `repo_backfill`. */

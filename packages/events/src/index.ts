@@ -17,6 +17,7 @@ export {
   type Glance,
   glanceAt,
   InvalidEntryError,
+  recordEventEncoder,
 } from './codec.ts';
 export { collectionFilter } from './selection.ts';
 export type {

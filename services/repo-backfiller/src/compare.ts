@@ -29,7 +29,7 @@ export interface Differences {
 }
 
 export interface CompareOptions {
-  records: Iterable<SnapshotRecord> | AsyncIterable<SnapshotRecord>;
+  records: Iterable<SnapshotRecord>;
   /** All rows of the repo in the order of their paths' bytes. */
   rows: AsyncIterable<Row>;
   /** rev of the fetch. */
@@ -51,7 +51,7 @@ export async function compare({ records, rows, rev, wanted, to }: CompareOptions
     let row = await nextRow(cursor);
     if (row === undefined) to.fresh();
     let untilPause = RECORDS_A_TURN;
-    for await (const record of records) {
+    for (const record of records) {
       if (--untilPause === 0) {
         untilPause = RECORDS_A_TURN;
         await setImmediate();

@@ -1,4 +1,4 @@
-import { BACKFILL_SEQ, encodeRecordEvent, type FetchPart } from '@headwater/events';
+import { BACKFILL_SEQ, type FetchPart, recordEventEncoder } from '@headwater/events';
 import { RepoError } from '@headwater/repo';
 import type { Fields } from '@headwater/streams';
 import type { Differences, SnapshotRecord } from './compare.ts';
@@ -43,6 +43,7 @@ export interface PartsOptions {
  */
 export class Parts implements Differences {
   readonly #options: PartsOptions;
+  readonly #encode: Record<'create' | 'update', ReturnType<typeof recordEventEncoder>>;
   #part = 0;
   #fresh = false;
   #events: string[] = [];
@@ -54,6 +55,10 @@ export class Parts implements Differences {
 
   constructor(options: PartsOptions) {
     this.#options = options;
+    const { time, did, commit, rev } = options.repo;
+    const encoder = (type: 'create' | 'update') =>
+      recordEventEncoder({ type, seq: BACKFILL_SEQ, time, did, commit, rev });
+    this.#encode = { create: encoder('create'), update: encoder('update') };
   }
 
   /** Parts made so far, the unfinished one included. */
@@ -76,11 +81,9 @@ export class Parts implements Differences {
       return type === 'update' ? this.delete(record.path) : undefined;
     }
     const { collection, rkey, cid } = record;
-    const { time, did, commit, rev } = this.#options.repo;
     const full = this.#makeRoom();
-    const event = { type, seq: BACKFILL_SEQ, time, did, commit, rev, collection, rkey, cid };
     this.counts[type] += 1;
-    this.#add(encodeRecordEvent({ ...event, ...this.#first() }, json));
+    this.#add(this.#encode[type]({ collection, rkey, cid, ...this.#first() }, json));
     return full;
   }
 
