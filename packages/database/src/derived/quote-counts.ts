@@ -12,15 +12,25 @@ import { collectionOf, postNsid } from './uris.ts';
 
 const counter = 'post_agg.quoteCount';
 
-// An edit that we have seen, or a quote of another version than the present one, now or before.
+// An edit that we have seen, or a quote of another version than the present one, now or before. Who was edited and
+// never quoted has nothing to be counted anew.
 const several = {
   name: 'quoted in several versions',
-  text: `SELECT s AS uri, m.uri IS NOT NULL AS marked FROM unnest($1::text[]) AS s
-    LEFT JOIN headwater.quoted_versions m ON m.uri = s
-    WHERE m.uri IS NOT NULL OR EXISTS (SELECT FROM headwater.post_version v WHERE v.uri = s AND v.kind = 'update')
-      OR EXISTS (SELECT FROM post p JOIN quote q ON q.subject = p.uri AND q."subjectCid" <> p.cid
-        WHERE p.uri = s AND (q.uri = ANY($2) OR p.uri = ANY($3)))
-    ORDER BY s`,
+  text: `WITH odd AS (
+      SELECT q.subject FROM unnest($3::text[]) AS u JOIN quote q ON q.uri = u
+      JOIN post p ON p.uri = q.subject AND p.cid <> q."subjectCid"
+    )
+    SELECT s.uri, m.uri IS NOT NULL AS marked FROM unnest($1::text[], $2::bool[]) AS s(uri, named)
+    LEFT JOIN headwater.quoted_versions m ON m.uri = s.uri
+    CROSS JOIN LATERAL (
+      SELECT EXISTS (SELECT FROM headwater.post_version v WHERE v.uri = s.uri AND v.kind = 'update') AS edited OFFSET 0
+    ) e
+    WHERE m.uri IS NOT NULL OR s.uri IN (SELECT subject FROM odd)
+      OR e.edited AND EXISTS (SELECT FROM quote q WHERE q.subject = s.uri)
+      OR e.edited AND EXISTS (SELECT FROM post_agg a WHERE a.uri = s.uri AND a."quoteCount" <> 0)
+      OR s.named AND EXISTS (SELECT FROM quote q JOIN post p ON p.uri = q.subject AND p.cid <> q."subjectCid"
+        WHERE q.subject = s.uri)
+    ORDER BY s.uri`,
 };
 
 // Later quotes of the present version don't tell by themselves that there are others.
@@ -67,7 +77,8 @@ export async function correctQuoteCounts(
   const lost = deltas.filter(([, by]) => by < 0).map(([uri]) => uri);
   const subjects = new Set([...touched, ...named, ...again, ...quotes.map((post) => post.embeds!)]);
   if (subjects.size === 0) return [];
-  const values = [[...subjects], quotes.map((post) => post.uri), [...named, ...again, ...lost]];
+  const known = new Set([...named, ...again, ...lost]);
+  const values = [[...subjects], [...subjects].map((uri) => known.has(uri)), quotes.map((post) => post.uri)];
   const odd = await client.query<{ uri: string; marked: boolean }>({ ...several, values });
   if (odd.rows.length === 0) return [];
   const unmarked = odd.rows.filter((row) => !row.marked).map((row) => row.uri);
