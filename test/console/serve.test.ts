@@ -80,6 +80,20 @@ it('sets a cursor back only when the host is typed again and nobody follows it',
   expect(await redis.get(keys.cursor('relay.test'))).toBe('400');
 });
 
+it('shows hosts with errors, and pauses and resumes one', async () => {
+  await redis.zadd('repo_backfill:failing', Date.now(), 'bad.test');
+  await redis.hset('repo_backfill:host:bad.test', { strikes: 3, failures: 2, error: '<b>HTTP 500</b>' });
+  const { message } = JSON.parse((await act('pause', { host: 'bad.test', why: 'asked to' })).text);
+  expect(message).toContain('bad.test is asked for no more repos');
+  const { hosts } = JSON.parse((await ask('/api/status', {})).text);
+  expect(hosts).toMatchObject({ failing: 1, paused: 1, parked: 0 });
+  expect(hosts.shown[0]).toMatchObject({ host: 'bad.test', strikes: 3, pause: { reason: 'asked to' } });
+  const { text } = await ask('/');
+  expect(text).toMatch(/bad\.test.*paused.*&#60;b&#62;HTTP 500/);
+  expect((await act('resume', { host: 'bad.test' })).status).toBe(200);
+  expect((await act('resume', { host: 'bad.test' })).status).toBe(409);
+});
+
 it('asks a parked host again', async () => {
   const until = Date.now() + 600_000;
   await redis.zadd('repo_backfill:parked', until, 'pds.test');

@@ -151,8 +151,10 @@ describe('promtool', () => {
 });
 
 const commandsOfConsole = globSync('services/console/src/commands/*.ts', { cwd: root })
-  .flatMap((file) => [...readText(file).matchAll(/\.command\('([a-z]+)/g)])
-  .map(([, name]) => name);
+  .flatMap((file) => [
+    ...readText(file).matchAll(/\.command\('([a-z]+)|const verb of \['([a-z]+)', '([a-z]+)'\]/g),
+  ])
+  .flatMap(([, ...names]) => names);
 
 function namesOfMetrics(text: string): string[] {
   return text.match(/\bheadwater_\w+(\{[^}]*\})?/g) ?? [];

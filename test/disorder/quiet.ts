@@ -2,6 +2,7 @@ import type { Redis } from '@headwater/streams';
 import { keysOf } from '@headwater/streams';
 import pg from 'pg';
 import type { Network } from '../simulator/index.ts';
+import { keyOf } from '../support/redis.ts';
 import { until } from '../support/wait.ts';
 
 const STREAMS = ['repo_backfill', 'repo_backfill:urgent', 'firehose_backfill', 'firehose_live', 'label_live'];
@@ -112,7 +113,7 @@ async function unlistedHosts(redis: Redis, { relayUrls }: Network): Promise<stri
   const open = await Promise.all(
     relayUrls.map(async (url) => {
       const cursor = await redis.get(keysOf(redis, 'repo_backfill').cursor(url));
-      const again = await redis.exists(`repo_backfill:relist:${url}`);
+      const again = await redis.exists(keyOf(`repo_backfill:relist:${url}`));
       return cursor === '!ingester-done' && again === 0 ? [] : [`enumeration at ${cursor}, relist ${again}`];
     }),
   );

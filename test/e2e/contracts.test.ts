@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeLabeler } from '../support/labeler.ts';
 import { type Network, startNetwork } from '../support/network.ts';
 import { useDatabase } from '../support/postgres.ts';
-import { startRedis, type TestRedis } from '../support/redis.ts';
+import { keyOf, startRedis, type TestRedis } from '../support/redis.ts';
 import { type Place, startService } from '../support/services.ts';
 import { until } from '../support/wait.ts';
 
@@ -48,13 +48,13 @@ describe('streams as docs/contracts.md says', () => {
     expect(entry!.value).toMatchObject({ did, host: network.pdsHost, active: true });
     expect(entry!.value['rev']).toMatch(/^[2-7a-z]{13}$/);
     expectDocumented(contracts, [entry!.value]);
-    const cursor = () => redisCli(redis, 'GET', `repo_backfill:cursor:${network.pdsHost}`);
+    const cursor = () => redisCli(redis, 'GET', keyOf(`repo_backfill:cursor:${network.pdsHost}`));
     await until('the enumeration ends', () => cursor()[0] === '!ingester-done');
   });
 
   it('firehose_live', async () => {
     const relay = connect(redis.url);
-    await relay.set(`firehose_live:cursor:${network.pdsHost}`, '0');
+    await relay.set(keyOf(`firehose_live:cursor:${network.pdsHost}`), '0');
     await using _ = await startService('ingester', place({ INGESTER_MODE: 'firehose' }));
     // Account, identity, first commit, then a commit each; the one of another app has no event left of it.
     const last = (entries: Entry[]) => entries.some(({ value }) => [value].flat()[0].type === 'repo');
@@ -86,7 +86,7 @@ describe('streams as docs/contracts.md says', () => {
     expectDocumented(contracts, events);
     const seqs = events.map(({ seq }) => seq);
     expect(seqs).toEqual([...seqs].sort((a, b) => a - b));
-    expect(await relay.get(`firehose_live:cursor:${network.pdsHost}`)).toBe(
+    expect(await relay.get(keyOf(`firehose_live:cursor:${network.pdsHost}`))).toBe(
       `${await network.waitForSequencer()}`,
     );
     relay.disconnect();
@@ -127,7 +127,7 @@ interface Entry {
 }
 
 function redisCli(redis: TestRedis, ...args: string[]): string[] {
-  const text = execFileSync('redis-cli', ['-p', `${redis.port}`, ...args], { encoding: 'utf8' });
+  const text = execFileSync('redis-cli', ['-c', '-p', `${redis.port}`, ...args], { encoding: 'utf8' });
   return text.trimEnd().split('\n');
 }
 

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { keyOf } from '../support/redis.ts';
 import { type RunningService, startService } from '../support/services.ts';
 import { FakeHost, json } from './fake-host.ts';
 import { Author } from './frames.ts';
@@ -41,9 +42,9 @@ function start(): Promise<RunningService> {
 async function check(): Promise<{ seq: number; listed: number }> {
   const multi = await streams.redis
     .multi()
-    .get(`firehose_live:cursor:${relay.host}`)
+    .get(keyOf(`firehose_live:cursor:${relay.host}`))
     .xrange('firehose_live', '-', '+')
-    .get(`repo_backfill:cursor:${relay.host}`)
+    .get(keyOf(`repo_backfill:cursor:${relay.host}`))
     .xrange('repo_backfill', '-', '+')
     .exec();
   const [seqText, live, listText, list] = multi!.map(([, value]) => value) as [
@@ -91,7 +92,7 @@ it('killed at any moment, loses no event and no repo, and no cursor is ahead', {
       if (seq % 20 === 0) await sleep(8);
     }
   };
-  await streams.redis.set(`firehose_live:cursor:${relay.host}`, '0');
+  await streams.redis.set(keyOf(`firehose_live:cursor:${relay.host}`), '0');
   let at = 0;
   let killedMidway = 0;
   for (let kill = 0; kill < kills; kill++) {

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { empty, keyOf } from '../support/redis.ts';
 import { FakeHost, json } from './fake-host.ts';
 import { eventually, type Streams, startIngester, startStreams } from './run.ts';
 
@@ -11,14 +12,14 @@ beforeAll(async () => {
 });
 afterAll(() => streams[Symbol.asyncDispose]());
 beforeEach(async () => {
-  await streams.redis.flushall();
+  await empty(streams.redis);
   relay = await FakeHost.start();
 });
 afterEach(() => relay[Symbol.asyncDispose]());
 
 const start = (env: Record<string, string> = {}) =>
   startIngester(streams.server.url, { INGESTER_RELAY_HOSTS: relay.host, INGESTER_MODE: 'backfill', ...env });
-const cursor = () => streams.redis.get(`repo_backfill:cursor:${relay.host}`);
+const cursor = () => streams.redis.get(keyOf(`repo_backfill:cursor:${relay.host}`));
 const dids = async () => (await streams.jobs()).map(({ did }) => did);
 const repos = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, i) => ({ did: `did:web:r${from + i}.test` }));
@@ -37,7 +38,7 @@ it('lists in pages of 1,000, each with its cursor, and ends with its mark', asyn
     ['1000', 1000],
     ['2000', 1000],
   ]);
-  expect(await streams.redis.get(`repo_backfill:resume:${relay.host}`)).toBe('2000');
+  expect(await streams.redis.get(keyOf(`repo_backfill:resume:${relay.host}`))).toBe('2000');
 });
 
 it('finds new repos at a new look, without the ones it knows', async () => {
@@ -65,7 +66,7 @@ it('takes a page that fails for ever apart and skips one entry', async () => {
   const { metric } = start();
   await eventually(cursor).toBe(done);
   expect(await dids()).toEqual(relay.repos.filter((_, i) => i !== 1203).map(({ did }) => did));
-  const skipped = await streams.redis.lrange(`repo_backfill:skipped:${relay.host}`, 0, -1);
+  const skipped = await streams.redis.lrange(keyOf(`repo_backfill:skipped:${relay.host}`), 0, -1);
   expect(skipped.map((text) => JSON.parse(text))).toMatchObject([{ from: '1203', to: '1204', kind: 'http' }]);
   expect(await metric('list_skips_total')).toBe(1);
 });
@@ -128,7 +129,7 @@ it('says what is missing where a cursor can not be skipped, once', async () => {
     return true;
   };
   const { metric } = start({ INGESTER_RELIST_MS: '100' });
-  const key = `repo_backfill:skipped:${relay.host}`;
+  const key = keyOf(`repo_backfill:skipped:${relay.host}`);
   await eventually(() => streams.redis.llen(key)).toBe(1);
   const before = relay.requests.length;
   await eventually(() => relay.requests.length).toBeGreaterThan(before + 20);
@@ -154,9 +155,9 @@ it('starts afresh when events were missed', async () => {
   relay.repos = repos(0, 1200);
   start();
   await eventually(cursor).toBe(done);
-  await streams.redis.set(`repo_backfill:relist:${relay.host}`, 'operator');
+  await streams.redis.set(keyOf(`repo_backfill:relist:${relay.host}`), 'operator');
   await eventually(async () => (await dids()).length).toBe(2400);
-  expect(await streams.redis.exists(`repo_backfill:relist:${relay.host}`)).toBe(0);
+  expect(await streams.redis.exists(keyOf(`repo_backfill:relist:${relay.host}`))).toBe(0);
 });
 
 it('takes the repos of INGESTER_DIDS without listing, with what the host says of them', async () => {

@@ -1,5 +1,6 @@
 import { dead } from '@headwater/streams';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { empty, keyOf } from '../support/redis.ts';
 import { FakeHost } from './fake-host.ts';
 import { Author, frame, postOp } from './frames.ts';
 import { eventually, type Streams, startIngester, startStreams } from './run.ts';
@@ -12,14 +13,14 @@ beforeAll(async () => {
 });
 afterAll(() => streams[Symbol.asyncDispose]());
 beforeEach(async () => {
-  await streams.redis.flushall();
+  await empty(streams.redis);
   relay = await FakeHost.start();
 });
 afterEach(() => relay[Symbol.asyncDispose]());
 
 const start = (env: Record<string, string> = {}) =>
   startIngester(streams.server.url, { INGESTER_RELAY_HOSTS: relay.host, INGESTER_MODE: 'firehose', ...env });
-const cursorKey = () => `firehose_live:cursor:${relay.host}`;
+const cursorKey = () => keyOf(`firehose_live:cursor:${relay.host}`);
 const cursor = () => streams.redis.get(cursorKey());
 const setCursor = (value: number) => streams.redis.set(cursorKey(), value);
 const time = () => new Date().toISOString();
@@ -64,7 +65,7 @@ describe('what can not be believed', () => {
     expect(Buffer.from(letters[0]!.fields['frame']!, 'base64').toString()).toBe('not cbor at all');
     expect(await metric('drops_total', { reason: 'future-rev' })).toBe(1);
     // Each causes a repair of the repo that it names.
-    const repaired = (await streams.jobs('repo_backfill:urgent')).map(({ did }) => did);
+    const repaired = (await streams.jobs(keyOf('repo_backfill:urgent'))).map(({ did }) => did);
     expect(new Set(repaired)).toEqual(new Set([author.did, forger.did]));
   });
 

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { empty, keyOf } from '../support/redis.ts';
 import { FakeHost } from './fake-host.ts';
 import { Author, errorFrame, frame, postOp } from './frames.ts';
 import { eventually, type Streams, startIngester, startStreams } from './run.ts';
@@ -11,14 +12,14 @@ beforeAll(async () => {
 });
 afterAll(() => streams[Symbol.asyncDispose]());
 beforeEach(async () => {
-  await streams.redis.flushall();
+  await empty(streams.redis);
   relay = await FakeHost.start();
 });
 afterEach(() => relay[Symbol.asyncDispose]());
 
 const start = (env: Record<string, string> = {}) =>
   startIngester(streams.server.url, { INGESTER_RELAY_HOSTS: relay.host, INGESTER_MODE: 'firehose', ...env });
-const cursorKey = () => `firehose_live:cursor:${relay.host}`;
+const cursorKey = () => keyOf(`firehose_live:cursor:${relay.host}`);
 const cursor = () => streams.redis.get(cursorKey());
 const setCursor = (value: number) => streams.redis.set(cursorKey(), value);
 const time = () => new Date().toISOString();
@@ -97,7 +98,7 @@ describe('events', () => {
       { type: 'repo', seq: 3, sync: true, data: expect.stringMatching(/^bafy/) },
       { type: 'repo', seq: 4, sync: true, rev: author.rev },
     ]);
-    expect(await streams.jobs('repo_backfill:urgent')).toMatchObject([
+    expect(await streams.jobs(keyOf('repo_backfill:urgent'))).toMatchObject([
       { did: author.did, host: relay.host, rev: author.rev, reason: 'desync' },
     ]);
     expect(await metric('drops_total', { reason: 'unknown-type' })).toBe(1);
@@ -196,7 +197,7 @@ describe('connections', () => {
     await eventually(cursor).toBe('1');
     expect(relay.cursors.slice(0, 2)).toEqual(['999', null]);
     expect(await metric('reconnects_total', { reason: 'FutureCursor' })).toBe(1);
-    expect(await streams.redis.exists(`repo_backfill:relist:${relay.host}`)).toBe(1);
+    expect(await streams.redis.exists(keyOf(`repo_backfill:relist:${relay.host}`))).toBe(1);
   });
 
   it.each([
@@ -210,7 +211,7 @@ describe('connections', () => {
     const { metric } = start();
     await eventually(cursor).toBe(String(seq));
     expect(await metric('drops_total', { reason })).toBe(1);
-    expect(await streams.redis.get(`repo_backfill:relist:${relay.host}`)).toContain(reason);
+    expect(await streams.redis.get(keyOf(`repo_backfill:relist:${relay.host}`))).toContain(reason);
   });
 
   it('count what the host says of an outdated cursor, and list again', async () => {
@@ -223,7 +224,7 @@ describe('connections', () => {
     const { metric } = start();
     await eventually(cursor).toBe('2');
     expect(await metric('events_total', { type: 'info-outdated-cursor' })).toBe(1);
-    expect(await streams.redis.exists(`repo_backfill:relist:${relay.host}`)).toBe(1);
+    expect(await streams.redis.exists(keyOf(`repo_backfill:relist:${relay.host}`))).toBe(1);
   });
 
   it('hold the host back at the high-water mark; the cursor is never ahead, and nothing is lost', async () => {

@@ -2,6 +2,7 @@ import { encode } from '@ipld/dag-cbor';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { deriveKey } from '../simulator/protocol/keys.ts';
 import { labelMethod, signedLabel } from '../support/labeler.ts';
+import { empty, keyOf } from '../support/redis.ts';
 import { didOf } from '../support/repos.ts';
 import { FakeHost, json } from './fake-host.ts';
 import { errorFrame, frame } from './frames.ts';
@@ -21,7 +22,7 @@ beforeAll(async () => {
 });
 afterAll(() => streams[Symbol.asyncDispose]());
 beforeEach(async () => {
-  await streams.redis.flushall();
+  await empty(streams.redis);
   host = await FakeHost.start();
   endpoint = host.url;
   key = oldKey;
@@ -53,7 +54,7 @@ const start = (labeler: string, env: Record<string, string> = {}) =>
     PLC_URL: host.url,
     ...env,
   });
-const cursor = (name: string) => streams.redis.get(`label_live:cursor:${name}`);
+const cursor = (name: string) => streams.redis.get(keyOf(`label_live:cursor:${name}`));
 const label = (more: object = {}) => ({
   ver: 1,
   src: did,
@@ -113,7 +114,7 @@ it('leaves out labels that are not its own or that no reader could use', async (
   const { metric } = start(host.host);
   await eventually(() => cursor(host.host)).toBe('4');
   expect((await streams.labels()).map((event) => event.label.val)).toEqual(['good', 'last']);
-  const dead = await streams.entries('label_live:dead');
+  const dead = await streams.entries(keyOf('label_live:dead'));
   expect(dead.map(({ source_id, reason, error }) => ({ source_id, reason, error }))).toEqual([
     { source_id: '1', reason: 'bad-label', error: 'LabelError: not a label' },
     { source_id: '', reason: 'bad-cbor', error: expect.stringContaining('RepoError') },
@@ -147,7 +148,7 @@ it('takes no label that its labeler has not signed, and keeps what it refuses', 
   expect((await streams.labels()).map((event) => event.label.val)).toEqual(['good', 'last']);
   expect(await metric('drops_total', { reason: 'unsigned' })).toBe(1);
   expect(await metric('drops_total', { reason: 'bad-signature' })).toBe(3);
-  const dead = await streams.entries('label_live:dead');
+  const dead = await streams.entries(keyOf('label_live:dead'));
   expect(dead.map(({ source_id, reason, error }) => [source_id, reason, error])).toEqual([
     ['1', 'unsigned', `LabelError: none of ${label().uri}`],
     ['2', 'bad-signature', `LabelError: theirs of ${label().uri}`],
@@ -216,7 +217,7 @@ it('reads all labels again when the labeler has started its sequence again', asy
     } else if (at === '0') for (const { bytes } of host.frames) socket.send(bytes);
   };
   host.onSubscribe = replay;
-  await streams.redis.set(`label_live:cursor:${host.host}`, '77');
+  await streams.redis.set(keyOf(`label_live:cursor:${host.host}`), '77');
   start(host.host);
   await eventually(() => cursor(host.host)).toBe('1');
   expect(host.cursors).toEqual(['77', '0']);

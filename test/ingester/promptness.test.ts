@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { empty, keyOf } from '../support/redis.ts';
 import { FakeHost } from './fake-host.ts';
 import { Author } from './frames.ts';
 import { eventually, type Streams, startIngester, startStreams } from './run.ts';
@@ -11,12 +12,12 @@ beforeAll(async () => {
 });
 afterAll(() => streams[Symbol.asyncDispose]());
 beforeEach(async () => {
-  await streams.redis.flushall();
+  await empty(streams.redis);
   relay = await FakeHost.start();
 });
 afterEach(() => relay[Symbol.asyncDispose]());
 
-const cursorKey = () => `firehose_live:cursor:${relay.host}`;
+const cursorKey = () => keyOf(`firehose_live:cursor:${relay.host}`);
 const cursor = () => streams.redis.get(cursorKey());
 const start = (env: Record<string, string> = {}) =>
   startIngester(streams.server.url, { INGESTER_RELAY_HOSTS: relay.host, INGESTER_MODE: 'firehose', ...env });
@@ -76,10 +77,10 @@ it('a stream that is first followed after repos were listed has them listed agai
   const author = await Author.create('late');
   const event = await author.post(7);
   relay.onSubscribe = (socket) => socket.send(event.bytes);
-  await streams.redis.set(`repo_backfill:cursor:${relay.host}`, '3000');
+  await streams.redis.set(keyOf(`repo_backfill:cursor:${relay.host}`), '3000');
   start();
   await eventually(cursor).toBe('7');
-  expect(await streams.redis.get(`repo_backfill:relist:${relay.host}`)).toContain('listed before');
+  expect(await streams.redis.get(keyOf(`repo_backfill:relist:${relay.host}`))).toContain('listed before');
 });
 
 it('an enumeration begins when the live stream is followed', async () => {
@@ -93,9 +94,11 @@ it('an enumeration begins when the live stream is followed', async () => {
     return false;
   };
   start({ INGESTER_MODE: 'all' });
-  await eventually(() => streams.redis.get(`repo_backfill:cursor:${relay.host}`)).toBe('!ingester-done');
+  await eventually(() => streams.redis.get(keyOf(`repo_backfill:cursor:${relay.host}`))).toBe(
+    '!ingester-done',
+  );
   expect(followed).not.toBe('not yet');
-  expect(await streams.redis.exists(`repo_backfill:relist:${relay.host}`)).toBe(0);
+  expect(await streams.redis.exists(keyOf(`repo_backfill:relist:${relay.host}`))).toBe(0);
 });
 
 it('who has lost the lease writes neither entries nor cursor', async () => {
@@ -112,7 +115,7 @@ it('who has lost the lease writes neither entries nor cursor', async () => {
   await eventually(() => metric('stream_backpressure')).toBeGreaterThan(0);
   const at = await cursor();
   // The process was frozen for long, as it were: another one has the lease.
-  await streams.redis.set(`firehose_live:lease:${relay.host}`, 'of another process');
+  await streams.redis.set(keyOf(`firehose_live:lease:${relay.host}`), 'of another process');
   await streams.redis.xtrim('firehose_live', 'MAXLEN', 0);
   await eventually(() => metric('stream_backpressure')).toBe(0);
   expect(await streams.redis.xlen('firehose_live')).toBe(0);

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { empty, keyOf } from '../support/redis.ts';
 import { FakeHost } from './fake-host.ts';
 import { Author, frame } from './frames.ts';
 import { eventually, type Streams, startIngester, startStreams } from './run.ts';
@@ -13,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => streams[Symbol.asyncDispose]());
 beforeEach(async () => {
-  await streams.redis.flushall();
+  await empty(streams.redis);
   [one, two] = await Promise.all([FakeHost.start(), FakeHost.start()]);
   await streams.redis.mset(cursorKey(one), 0, cursorKey(two), 1000);
 });
@@ -26,7 +27,7 @@ const start = (env: Record<string, string> = {}) =>
     INGESTER_LEASE_MS: '10000',
     ...env,
   });
-const cursorKey = (relay: FakeHost) => `firehose_live:cursor:${relay.host}`;
+const cursorKey = (relay: FakeHost) => keyOf(`firehose_live:cursor:${relay.host}`);
 const cursor = (relay: FakeHost) => streams.redis.get(cursorKey(relay));
 const revs = async () => (await streams.live()).map(([event]) => (event as { rev: string }).rev);
 
@@ -109,7 +110,7 @@ describe('two relays', () => {
 
   it('go on when the one with the first copies is lost to another process', async () => {
     const all = await commits('e', 30);
-    const lease = `firehose_live:lease:${one.host}`;
+    const lease = keyOf(`firehose_live:lease:${one.host}`);
     const small = { INGESTER_HIGH_WATER_MARK: '8', INGESTER_BATCH_SIZE: '4' };
     const { metric, stop } = start({ INGESTER_LEASE_MS: '1000', ...small });
     await eventually(() => streams.redis.exists(lease)).toBe(1);

@@ -1,5 +1,6 @@
 import { P256Keypair, Secp256k1Keypair } from '@atproto/crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { empty, keyOf } from '../support/redis.ts';
 import { FakeHost, json } from './fake-host.ts';
 import { Author, frame, postOp } from './frames.ts';
 import { eventually, type Streams, startIngester, startStreams } from './run.ts';
@@ -16,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => streams[Symbol.asyncDispose]());
 beforeEach(async () => {
-  await streams.redis.flushall();
+  await empty(streams.redis);
   [relay, directory] = await Promise.all([FakeHost.start(), FakeHost.start()]);
   documents = new Map();
   directory.onRequest = (url, response) => {
@@ -45,7 +46,7 @@ const start = (env: Record<string, string> = {}) =>
     PLC_URL: directory.url,
     ...env,
   });
-const cursorKey = () => `firehose_live:cursor:${relay.host}`;
+const cursorKey = () => keyOf(`firehose_live:cursor:${relay.host}`);
 const cursor = () => streams.redis.get(cursorKey());
 const seqs = async () => (await streams.live()).map(([event]) => event!.seq);
 /** What of a commit has reached the stream: its records, or only that there is one. */
@@ -87,7 +88,9 @@ describe('a signature', () => {
     const forged = Array.from({ length: 29 }, (_, i) => `${i + 2} repo`);
     expect(await types()).toEqual(['1 create', ...forged, '31 create']);
     expect(await metric('drops_total', { reason: 'bad-signature' })).toBe(29);
-    expect(await streams.jobs('repo_backfill:urgent')).toMatchObject([{ did: alice.did, reason: 'refused' }]);
+    expect(await streams.jobs(keyOf('repo_backfill:urgent'))).toMatchObject([
+      { did: alice.did, reason: 'refused' },
+    ]);
     // The document, and once more when the first signature did not verify.
     expect(asked(alice.did)).toBeLessThanOrEqual(3);
   });
@@ -139,7 +142,7 @@ describe('a signature', () => {
     const { metric } = start();
     await eventually(cursor).toBe('2');
     expect(await seqs()).toEqual([]);
-    expect(await streams.jobs('repo_backfill:urgent')).toEqual([]);
+    expect(await streams.jobs(keyOf('repo_backfill:urgent'))).toEqual([]);
     expect(await metric('drops_total', { reason: 'no-identity' })).toBe(2);
   });
 });
@@ -187,7 +190,9 @@ describe('a commit whose document is not at hand', () => {
     // The key of `quick` is known: a directory is needed for who is new.
     expect((await types()).sort()).toEqual(['1 create', '2 repo', '3 repo', '4 create']);
     expect(await metric('drops_total', { reason: 'no-directory' })).toBe(2);
-    expect(await streams.jobs('repo_backfill:urgent')).toMatchObject([{ did: slow.did, reason: 'refused' }]);
+    expect(await streams.jobs(keyOf('repo_backfill:urgent'))).toMatchObject([
+      { did: slow.did, reason: 'refused' },
+    ]);
   });
 
   it('is bounded in memory: above that the host is not read, and nothing is lost', async () => {

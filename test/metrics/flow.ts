@@ -1,5 +1,6 @@
 import { pause, resume } from '@headwater/streams';
 import type pg from 'pg';
+import { configure } from '../support/redis.ts';
 import { eventually } from '../sync/world.ts';
 import { type Cause, fetchAgain, say, someAccount } from './cause.ts';
 
@@ -112,8 +113,8 @@ export const flow: Cause[] = [
   {
     name: 'Redis is given a limit and a log',
     act: async ({ world: { redis } }) => {
-      await redis.config('SET', 'maxmemory', '1gb');
-      await redis.config('SET', 'appendonly', 'yes');
+      await configure(redis, 'maxmemory', '1gb');
+      await configure(redis, 'appendonly', 'yes');
     },
     moves: { headwater_redis_memory_max_bytes: {}, headwater_redis_durable: {} },
   },

@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RedisServer, startRedisServer } from '@headwater/local';
+import { mastersOf, type Redis } from '@headwater/streams';
 
 export type TestRedis = RedisServer;
 
@@ -43,4 +44,25 @@ export async function startSingleRedis(options: TestRedisOptions = {}): Promise<
     stop: { value: stop },
     [Symbol.asyncDispose]: { value: stop },
   });
+}
+
+/** A key of the contract as it is called here: on a cluster a stream's name stands in braces in the keys beside it. */
+export function keyOf(plain: string): string {
+  if (!onCluster) return plain;
+  return plain.replace(
+    /^(repo_backfill|firehose_live|firehose_backfill|label_live):(?!host:|parked|failing)/,
+    '{$1}:',
+  );
+}
+
+/** Empties it: every master of a cluster. */
+export async function empty(redis: Redis): Promise<void> {
+  await redis.ping();
+  await Promise.all(mastersOf(redis).map((node) => node.flushall()));
+}
+
+/** CONFIG SET, on every master of a cluster. */
+export async function configure(redis: Redis, name: string, value: string): Promise<void> {
+  await redis.ping();
+  await Promise.all(mastersOf(redis).map((node) => node.config('SET', name, value)));
 }

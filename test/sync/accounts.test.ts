@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Account } from '../simulator/index.ts';
 import { accountFrame } from '../simulator/protocol/frame.ts';
+import { keyOf } from '../support/redis.ts';
 import { eventually, World } from './world.ts';
 
 /** Behaviour 5: the status of accounts, in the order of time. */
@@ -117,7 +118,7 @@ describe('accounts', () => {
   it('a status before anything else is known of an account persists', async () => {
     account.status = 'takendown';
     say({ active: false, status: 'takendown', time: new Date().toISOString() });
-    await world.redis.set(`firehose_live:cursor:${world.network.relayUrl}`, 0);
+    await world.redis.set(keyOf(`firehose_live:cursor:${world.network.relayUrl}`), 0);
     world.start('ingester', 'indexer');
     await eventually(statusOf).toBe('takendown');
     world.start('repo-backfiller');

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { keyOf } from '../support/redis.ts';
 import { eventually, World } from './world.ts';
 
 /** Behaviour 13: repos that the relay does not list, hosts that do not behave. */
@@ -78,6 +79,6 @@ describe('DIDs without a repo', () => {
     const looks = await world.metric('repo-backfiller', 'backfiller_repos_total');
     expect(looks).toBeGreaterThan(phantoms);
     expect(looks).toBeLessThan(phantoms + 10 * known.size);
-    expect(await world.redis.xlen('repo_backfill:dead')).toBe(0);
+    expect(await world.redis.xlen(keyOf('repo_backfill:dead'))).toBe(0);
   });
 });

@@ -1,6 +1,7 @@
 import { keysOf } from '@headwater/streams';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Account } from '../simulator/index.ts';
+import { keyOf } from '../support/redis.ts';
 import { eventually, World } from './world.ts';
 
 /** Behaviour 11: what is written while a repo is fetched. */
@@ -11,7 +12,7 @@ const rates = { create: 0, hide: 0, delete: 0, reactivate: 0, handle: 0, rotate:
 beforeEach(async () => {
   world = await World.create({ seed: 11, repos: 6, recordsPerRepo: 300, rates });
   account = world.network.world.accounts[2]!;
-  await world.redis.set(`firehose_live:cursor:${world.network.relayUrl}`, 0);
+  await world.redis.set(keyOf(`firehose_live:cursor:${world.network.relayUrl}`), 0);
 });
 afterEach(() => world[Symbol.asyncDispose]());
 

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { keyOf } from '../support/redis.ts';
 import { eventually, World } from './world.ts';
 
 /** Behaviour 8: what a relay does not say of its stream. */
@@ -55,11 +56,11 @@ describe('without a word from the relay', () => {
   it('a sequence that begins anew and has just reached the cursor is noticed by its times', async () => {
     const url = world.network.relayUrl;
     await world.stop('ingester');
-    const cursor = Number(await world.redis.get(`firehose_live:cursor:${url}`));
+    const cursor = Number(await world.redis.get(keyOf(`firehose_live:cursor:${url}`)));
     await world.network.run({ operations: 60 });
     world.network.streams.reset({ next: cursor + 1 });
     // What is stored with the cursor is from before.
-    await world.redis.set(`firehose_live:time:${url}`, new Date(Date.now() - 3_600_000).toISOString());
+    await world.redis.set(keyOf(`firehose_live:time:${url}`), new Date(Date.now() - 3_600_000).toISOString());
     await world.network.run({ operations: 60 });
     world.start('ingester');
     await world.quiet();
@@ -72,7 +73,7 @@ describe('without a word from the relay', () => {
     const url = world.network.relayUrl;
     await world.stop('ingester');
     await world.network.run({ operations: 60 });
-    await world.redis.set(`firehose_live:cursor:${url}`, 10_000_000);
+    await world.redis.set(keyOf(`firehose_live:cursor:${url}`), 10_000_000);
     world.start('ingester');
     await eventually(() => world.network.fleet.relays[0]!.firehose.subscribers.size).toBe(1);
     await world.network.run({ operations: 3 });

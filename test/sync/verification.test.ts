@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { COMMIT_FAULTS, type CommitFaultName } from '../simulator/faults/commits.ts';
 import type { Account } from '../simulator/index.ts';
+import { keyOf } from '../support/redis.ts';
 import { eventually, World } from './world.ts';
 
 /** Behaviours 9 and 10: what is believed of a commit. */
@@ -129,7 +130,7 @@ describe('a key that was rotated', () => {
       await world.drained();
       // Nothing had to be fetched for it.
       expect(await world.metric('ingester', 'ingester_statements_total', { verdict: 'refused' })).toBe(0);
-      expect(await world.redis.xlen('repo_backfill:urgent')).toBe(0);
+      expect(await world.redis.xlen(keyOf('repo_backfill:urgent'))).toBe(0);
       expect((await world.differences()).filter((line) => line.startsWith('record'))).toEqual([]);
     },
   );

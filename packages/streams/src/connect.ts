@@ -38,6 +38,12 @@ export function isCluster(redis: Redis): boolean {
   return (redis as unknown) instanceof Cluster;
 }
 
+/** The servers that hold the data behind a client that is connected: one, or the masters of a cluster. */
+export function mastersOf(redis: Redis): Redis[] {
+  const client: unknown = redis;
+  return client instanceof Cluster ? client.nodes('master') : [redis];
+}
+
 /**
  * Waits until Redis answers a PING.
  *

@@ -11,7 +11,15 @@
  * stream only after its write has resolved, or in the same step that puts it
  * among the dead letters or the parked ones.
  */
-export { type ConnectOptions, checkRedis, connect, duplicate, isCluster, type Redis } from './connect.ts';
+export {
+  type ConnectOptions,
+  checkRedis,
+  connect,
+  duplicate,
+  isCluster,
+  mastersOf,
+  type Redis,
+} from './connect.ts';
 export { consume } from './consume.ts';
 export { type DeadLetter, dead, type ListOptions } from './dead.ts';
 export {
@@ -27,7 +35,18 @@ export { keysOf, readCursor, type StreamKeys, writeCursor } from './keys.ts';
 export { type Lag, lagOf } from './lag.ts';
 export { type Ending, noMetrics, type Pressure, type StreamMetrics } from './metrics.ts';
 export type { Burial, ConsumeOptions, Verdict } from './options.ts';
-export { type Pausable, type Pause, pausables, pause, pausesOf, resume, whileAllowed } from './pauses.ts';
+export {
+  type Pausable,
+  type Pause,
+  pausables,
+  pause,
+  pausedHosts,
+  pauseHost,
+  pausesOf,
+  resume,
+  resumeHost,
+  whileAllowed,
+} from './pauses.ts';
 export { type AppendOptions, Producer, type ProducerOptions, type Step } from './producer.ts';
 export { lagMetrics, streamMetrics } from './prometheus.ts';
 export { type RedisHealth, redisHealth } from './redis-health.ts';

@@ -21,21 +21,45 @@ export interface Pause {
 }
 
 const key = 'headwater:paused';
+const hostsKey = 'headwater:paused-hosts';
 
 /** What stands still at present. */
-export async function pausesOf(redis: Redis): Promise<Partial<Record<Pausable, Pause>>> {
-  const all = await redis.hgetall(key);
+export function pausesOf(redis: Redis): Promise<Partial<Record<Pausable, Pause>>> {
+  return read(redis, key);
+}
+
+/** Hosts that are asked for no repos at present. */
+export function pausedHosts(redis: Redis): Promise<Record<string, Pause>> {
+  return read(redis, hostsKey);
+}
+
+async function read(redis: Redis, from: string): Promise<Record<string, Pause>> {
+  const all = await redis.hgetall(from);
   return Object.fromEntries(Object.entries(all).map(([what, text]) => [what, JSON.parse(text) as Pause]));
 }
 
 /** Has every copy of a service stand still, those that start later too. */
-export async function pause(redis: Redis, what: Pausable, why: Omit<Pause, 'at'>): Promise<void> {
-  await redis.hset(key, what, JSON.stringify({ at: new Date().toISOString(), ...why }));
+export function pause(redis: Redis, what: Pausable, why: Omit<Pause, 'at'>): Promise<void> {
+  return write(redis, key, what, why);
+}
+
+/** Has every copy of the backfiller leave a PDS host alone, named as in its repos' DID documents. */
+export function pauseHost(redis: Redis, host: string, why: Omit<Pause, 'at'>): Promise<void> {
+  return write(redis, hostsKey, host, why);
+}
+
+async function write(redis: Redis, into: string, what: string, why: Omit<Pause, 'at'>): Promise<void> {
+  await redis.hset(into, what, JSON.stringify({ at: new Date().toISOString(), ...why }));
 }
 
 /** @returns whether it stood still */
 export async function resume(redis: Redis, what: Pausable): Promise<boolean> {
   return (await redis.hdel(key, what)) === 1;
+}
+
+/** @returns whether the host was left alone by an operator */
+export async function resumeHost(redis: Redis, host: string): Promise<boolean> {
+  return (await redis.hdel(hostsKey, host)) === 1;
 }
 
 export interface PausableOptions {

@@ -25,7 +25,10 @@ export async function sendGaps(context: GapContext, signal: AbortSignal): Promis
   const { pool, redis, log, metrics, graceMs } = context;
   const producer = new Producer(redis, keysOf(redis, 'repo_backfill').urgent, { log });
   const deliver = async (gaps: Gap[]) => {
-    await producer.append(gaps.map(jobOf), { signal });
+    const ids = await producer.append(gaps.map(jobOf), { signal });
+    gaps.forEach(({ did, reason }, i) => {
+      log.debug({ did, job: ids[i], reason }, 'a repo out of step is to be fetched again');
+    });
     seam('indexer:gaps-sent');
     for (const { reason } of gaps) metrics.gaps.inc({ reason });
     log.info({ repos: gaps.length }, 'repos out of step are to be fetched again');

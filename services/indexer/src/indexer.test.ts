@@ -8,6 +8,7 @@ import { differences, dump } from '../../../packages/database/testing/dump.ts';
 import { expectedTables } from '../../../packages/database/testing/model.ts';
 import { Random } from '../../../packages/database/testing/random.ts';
 import { cidOf, didOf, makeRepo, tid } from '../../../packages/database/testing/world.ts';
+import { keyOf } from '../../../test/support/redis.ts';
 import { until, World } from '../testing/run.ts';
 
 const did = didOf(1);
@@ -93,7 +94,7 @@ describe('the indexer', () => {
     }
     world.start();
     await world.drained();
-    expect(await world.redis.xlen('firehose_live:dead')).toBe(0);
+    expect(await world.redis.xlen(keyOf('firehose_live:dead'))).toBe(0);
     const truth = repos.map((repo) => ({ did: repo.did, records: repo.states.at(-1)!.records }));
     expect(differences(expectedTables(truth), await dump(world.pool))).toEqual([]);
     const heads = await world.rows('SELECT did, head FROM headwater.repo ORDER BY did');

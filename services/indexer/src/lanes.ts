@@ -108,7 +108,7 @@ interface Unread extends Glance {
   fields: Fields;
 }
 
-function eventLane({ settings, pool, metrics }: LaneContext, { stream, kind }: Source): Lane<Unread> {
+function eventLane({ settings, pool, log, metrics }: LaneContext, { stream, kind }: Source): Lane<Unread> {
   const keep = collectionFilter(settings.collections);
   const { backfillNotifications } = settings;
   return {
@@ -121,6 +121,8 @@ function eventLane({ settings, pool, metrics }: LaneContext, { stream, kind }: S
       const read = new Reading(batch);
       const result = await applyEvents(pool, read.entries(), { keep, backfillNotifications });
       seam('indexer:events-written');
+      for (const did of result.completed)
+        log.debug({ did, fetch: read.fetches.get(did) }, 'a repo is complete');
       metrics.wrote(stream, read.events, (performance.now() - started) / 1000, result);
       const now = Date.now();
       if (kind === 'live')
@@ -135,6 +137,8 @@ class Reading {
   events = 0;
   /** Of each entry. */
   readonly times: string[] = [];
+  /** Names of fetches that the batch holds parts of, by DID. */
+  readonly fetches = new Map<string, string>();
   readonly unreadable: Verdict<Unread>[] = [];
   readonly #batch: readonly Delivered<Unread>[];
 
@@ -147,7 +151,9 @@ class Reading {
       const events = this.#read(entry);
       if (!events) continue;
       this.events += events.length;
-      this.times.push(events[0]!.time);
+      const first = events[0]!;
+      this.times.push(first.time);
+      if ('fetch' in first) this.fetches.set(first.did, first.fetch as string);
       yield events;
     }
   }

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { eventually } from '../../../test/ingester/run.ts';
 import { startRedis, type TestRedis } from '../../../test/support/index.ts';
 import { type Network, startNetwork } from '../../../test/support/network.ts';
+import { keyOf } from '../../../test/support/redis.ts';
 import { enumerationDone, runIngester } from './index.ts';
 
 let network: Network;
@@ -136,9 +137,9 @@ describe('a real PDS', () => {
   it('that has started its sequence again is followed live, and listed again', async () => {
     const account = await network.createAccount();
     await network.waitForSequencer();
-    await redis.set(`firehose_live:cursor:${key()}`, '999999');
+    await redis.set(keyOf(`firehose_live:cursor:${key()}`), '999999');
     start({ INGESTER_MODE: 'firehose' });
-    await eventually(() => redis.exists(`repo_backfill:relist:${key()}`)).toBe(1);
+    await eventually(() => redis.exists(keyOf(`repo_backfill:relist:${key()}`))).toBe(1);
     // What is posted before the next connection is live comes by the listing, not by the stream.
     const follows = async () => {
       await account.post('after');

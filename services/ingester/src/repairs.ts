@@ -1,4 +1,5 @@
 import { encodeRepoJob, type RepoJob } from '@headwater/events';
+import type { Logger } from '@headwater/ops';
 import { keysOf, Producer, type Redis } from '@headwater/streams';
 import type { IngesterMetrics } from './metrics.ts';
 
@@ -26,13 +27,15 @@ interface Asked {
 export class Repairs implements Disposable {
   readonly #producer: Producer;
   readonly #metrics: IngesterMetrics;
+  readonly #log: Logger;
   readonly #asked = new Map<string, Asked>();
   /** Repos with something to ask at the end of their pause. */
   readonly #later = new Set<string>();
   readonly #timer: NodeJS.Timeout;
   readonly #stop = new AbortController();
 
-  constructor(redis: Redis, highWaterMark: number, metrics: IngesterMetrics) {
+  constructor(redis: Redis, highWaterMark: number, metrics: IngesterMetrics, log: Logger) {
+    this.#log = log;
     this.#producer = new Producer(redis, keysOf(redis, 'repo_backfill').urgent, { highWaterMark });
     this.#metrics = metrics;
     this.#timer = setInterval(() => this.#askAgain(), lookMs).unref();
@@ -52,8 +55,11 @@ export class Repairs implements Disposable {
 
   async #send(jobs: readonly RepoJob[], signal: AbortSignal): Promise<void> {
     if (jobs.length === 0) return;
-    await this.#producer.append(jobs.map(encodeRepoJob), { signal });
-    for (const { reason } of jobs) this.#metrics.repair(reason ?? 'list');
+    const ids = await this.#producer.append(jobs.map(encodeRepoJob), { signal });
+    jobs.forEach(({ did, reason }, i) => {
+      this.#metrics.repair(reason ?? 'list');
+      this.#log.debug({ did, job: ids[i], reason }, 'a repo out of step is to be fetched again');
+    });
   }
 
   #isDue(job: RepoJob): boolean {

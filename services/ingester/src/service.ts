@@ -27,7 +27,7 @@ export async function runIngester(
     const own = ingesterMetrics(metrics);
     const { identities } = createIdentity({ client, store: redis, metrics, settings });
     await using verifying = createVerifier({ settings, identities, redis, log, tuning });
-    using repairs = new Repairs(redis, settings.highWaterMark, own);
+    using repairs = new Repairs(redis, settings.highWaterMark, own, log);
     const { verifier, signatures } = verifying;
     const [doubles, streams] = [new Doubles(), streamMetrics(metrics)];
     const base = { settings, redis, client, identities, log, tuning };

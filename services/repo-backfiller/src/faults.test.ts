@@ -6,6 +6,7 @@ import { databasePool, migrate, type Pool } from '@headwater/database';
 import { sleep } from '@headwater/ops';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { createDatabase, startRedis, type TestRedis, useDatabase } from '../../../test/support/index.ts';
+import { empty, keyOf } from '../../../test/support/redis.ts';
 import { until } from '../../../test/support/wait.ts';
 import { FakeNetwork, likes, sendCar, sendError, sendJson } from './testing/fake-network.ts';
 import { Harness, type HarnessOptions } from './testing/harness.ts';
@@ -39,7 +40,7 @@ function harnessOf(options: Partial<HarnessOptions> = {}): Harness {
 /** A backfiller with an empty Redis. */
 async function start(options: Partial<HarnessOptions> = {}): Promise<Harness> {
   const harness = harnessOf(options);
-  await harness.redis.flushall();
+  await empty(harness.redis);
   return harness.start();
 }
 
@@ -225,7 +226,11 @@ describe('hosts in trouble', () => {
     };
     await using harness = await start({ env, tuning: { baseParkMs: 60_000, maxParkMs: 60_000 } });
     await harness.add(...accounts.map(({ did }) => ({ did })));
-    await until('all wait', async () => (await harness.redis.zcard('repo_backfill:later')) === 8, 10_000);
+    await until(
+      'all wait',
+      async () => (await harness.redis.zcard(keyOf('repo_backfill:later'))) === 8,
+      10_000,
+    );
     expect(await harness.redis.xlen('repo_backfill')).toBe(0);
     expect(host.requests.length).toBeLessThanOrEqual(6);
     expect(await harness.redis.zrange('repo_backfill:parked', '0', '-1')).toEqual([new URL(host.url).host]);
@@ -239,7 +244,11 @@ describe('hosts in trouble', () => {
     {
       await using harness = await start();
       await harness.add({ did: first.did });
-      await until('it waits', async () => (await harness.redis.zcard('repo_backfill:later')) === 1, 10_000);
+      await until(
+        'it waits',
+        async () => (await harness.redis.zcard(keyOf('repo_backfill:later'))) === 1,
+        10_000,
+      );
     }
     host.instead = undefined;
     await using harness = harnessOf().start();
@@ -277,7 +286,7 @@ describe('hosts in trouble', () => {
     await harness.add({ did: account.did });
     await until(
       'it is put off',
-      async () => (await harness.redis.zcard('repo_backfill:later')) === 1,
+      async () => (await harness.redis.zcard(keyOf('repo_backfill:later'))) === 1,
       10_000,
     );
     network.plc.instead = undefined;
@@ -360,11 +369,11 @@ it('repos that were found out of step come before those of an enumeration', asyn
   const host = await network.host();
   const accounts = await Promise.all(Array.from({ length: 20 }, () => network.account(host, 1)));
   await using harness = harnessOf({ env: { BACKFILLER_CONCURRENCY: '1', BACKFILLER_BATCH_SIZE: '1' } });
-  await harness.redis.flushall();
+  await empty(harness.redis);
   const last = accounts.pop()!;
   await harness.add(...accounts.map(({ did }) => ({ did })));
   await harness.redis.xadd(
-    'repo_backfill:urgent',
+    keyOf('repo_backfill:urgent'),
     '*',
     'repo',
     JSON.stringify({ did: last.did, reason: 'gap' }),

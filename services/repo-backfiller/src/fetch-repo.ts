@@ -30,6 +30,8 @@ export interface FetchContext extends SendContext {
 
 export interface Task {
   job: RepoJob;
+  /** The job's entry in `repo_backfill`: logs of all services name it. */
+  id: string;
   /** When the job was written, in ms. */
   listedAt: number;
   /** A try failed: the account may have moved meanwhile. */
@@ -140,6 +142,7 @@ class Fetch {
     metrics.bytes.inc(snapshot.bytes);
     return await metrics.time('send', () =>
       sendDifferences(snapshot, this.#context, {
+        job: this.#task.id,
         startedAt,
         force: this.#need.compare,
         // The lister and the PDS agree that the account is active: what hid it is over.
@@ -160,7 +163,8 @@ class Fetch {
     } catch (error) {
       if (this.#task.signal.aborted) throw error;
       const answer = error instanceof XrpcError ? error : undefined;
-      const parkedMs = await turn.end(laneOutcomeOf(error), answer?.retryAfterMs);
+      const said = error instanceof Error ? error.message.slice(0, 200) : '';
+      const parkedMs = await turn.end(laneOutcomeOf(error), answer?.retryAfterMs, said);
       if (answer?.kind === 'rate-limited') {
         const afterMs = this.#context.lanes.spread(turn.host, parkedMs);
         return { end: 'later', reason: 'rate-limited', afterMs };

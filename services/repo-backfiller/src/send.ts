@@ -19,6 +19,8 @@ export interface SendContext {
 }
 
 export interface SendOptions {
+  /** The entry of `repo_backfill` that asked for it. */
+  job: string;
   /** When the fetch began: what the network said later is newer. */
   startedAt: Date;
   /** Compare although this very rev is complete. */
@@ -39,11 +41,12 @@ const LOGGED_PER_REPO = 3;
 export async function sendDifferences(
   snapshot: RepoSnapshot,
   context: SendContext,
-  { startedAt, force, showAccount, signal }: SendOptions,
+  { job, startedAt, force, showAccount, signal }: SendOptions,
 ): Promise<Outcome> {
   const { store, producer, metrics, log, wanted, limits } = context;
   const { did, rev, commit, data } = snapshot;
-  const fetch = randomUUID();
+  // Names its job, so that one name leads from who asked to the tables; a repetition has another name.
+  const fetch = `${job}.${randomUUID().slice(0, 8)}`;
   // Other jobs share the producer: if Redis loses parts of this one, whoever notices, this one must begin again.
   const { generation } = producer;
   const begun = await store.begin({ did, rev, fetch, force, startedAt: startedAt.getTime() });
@@ -67,7 +70,7 @@ export async function sendDifferences(
   await store.sent(did, fetch);
   seam('backfiller:sent-marked');
   for (const [type, count] of Object.entries(parts.counts)) metrics.events.inc({ type }, count);
-  log.debug({ did, rev, parts: parts.parts, ...parts.counts }, 'sent a repo');
+  log.debug({ did, job, fetch, rev, parts: parts.parts, ...parts.counts }, 'sent a repo');
   return { end: 'sent' };
 }
 

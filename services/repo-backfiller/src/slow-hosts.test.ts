@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startRedis, type TestRedis, useDatabase } from '../../../test/support/index.ts';
+import { empty, keyOf } from '../../../test/support/redis.ts';
 import { until } from '../../../test/support/wait.ts';
 import { Slots } from './slots.ts';
 import { type FakeAccount, FakeNetwork, type FakeServer, sendCar } from './testing/fake-network.ts';
@@ -23,7 +24,7 @@ afterEach(() => network[Symbol.asyncDispose]());
 async function harnessOf(options: Partial<HarnessOptions>): Promise<Harness> {
   const { url: redisUrl } = server;
   const harness = new Harness({ redisUrl, databaseUrl: database.url, plcUrl: network.plc.url, ...options });
-  await harness.redis.flushall();
+  await empty(harness.redis);
   return harness;
 }
 
@@ -79,7 +80,7 @@ it('entries of a parked host that it lists itself cost no look at the directory,
   await harness.add(...jobs(many, host), ...jobs(one));
   harness.start();
   await until('the good one is sent', async () => (await harness.output()).length === 1, 15_000);
-  expect(await harness.redis.zcard('repo_backfill:later')).toBe(100);
+  expect(await harness.redis.zcard(keyOf('repo_backfill:later'))).toBe(100);
   expect(parked.requests).toEqual([]);
   // Those that were under way before it was known.
   expect(network.plc.requests.length).toBeLessThan(20);

@@ -67,9 +67,19 @@ export class Worker {
     const { context, stopping } = this.#options;
     const listedAt = Number.parseInt(entry.id, 10);
     const again = entry.attempts > 0;
-    const outcome = await fetchRepo(context, { job: entry.item, listedAt, again, signal, stopping });
+    const outcome = await fetchRepo(context, {
+      job: entry.item,
+      id: entry.id,
+      listedAt,
+      again,
+      signal,
+      stopping,
+    });
     const name = outcome.end === 'unavailable' ? outcome.reason : outcome.end;
     context.metrics.repos.inc({ outcome: name });
+    const { did, reason } = entry.item;
+    if (outcome.end !== 'sent')
+      this.#options.log.debug({ did, job: entry.id, reason, outcome: name }, 'looked at a repo');
     return outcome;
   }
 
@@ -96,7 +106,10 @@ export class Worker {
     const error = new RepoFetchError(did, cause);
     const attempts = entry.attempts + 1;
     context.metrics.failures.inc({ reason: error.reason });
-    log.info({ did, reason: error.reason, attempts, detail: error.message }, 'a repo could not be fetched');
+    log.info(
+      { did, job: entry.id, reason: error.reason, attempts, detail: error.message },
+      'a repo could not be fetched',
+    );
     if (attempts >= maxAttempts) await context.store.failed(did, error.reason);
     const afterMs = backoff(attempts, { baseMs: retryMs.base, maxMs: retryMs.max });
     return [{ entry, outcome: 'failed', error, afterMs }];

@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { connect, pausesOf, type Redis } from '@headwater/streams';
+import { connect, keysOf, pausedHosts, pausesOf, type Redis } from '@headwater/streams';
 import postgres from 'postgres';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startRedis, type TestRedis, useDatabase } from '../../../../test/support/index.ts';
+import { keyOf } from '../../../../test/support/redis.ts';
 
 /** The command as an operator types it. */
 const database = useDatabase();
@@ -55,23 +56,44 @@ it('pauses and resumes, on the record', async () => {
   expect(err).toContain('name one of ingester-firehose');
 });
 
+it('pauses and resumes a host, on the record', async () => {
+  await headwater('pause', 'host', 'https://pds.example', '--reason', 'asked to');
+  expect(await pausedHosts(redis)).toMatchObject({ 'pds.example': { reason: 'asked to' } });
+  expect(await newest()).toMatchObject({ action: 'pause', subject: 'host https://pds.example' });
+  await redis.zadd('repo_backfill:failing', Date.now(), 'bad.example');
+  await redis.hset('repo_backfill:host:bad.example', { strikes: 2, failures: 2, error: 'HTTP 500' });
+  const { out } = await headwater('status');
+  expect(out).toMatch(/^pds\.example +paused +0 +0$/m);
+  expect(out).toMatch(/^bad\.example +asked +2 +2 +HTTP 500$/m);
+  expect((await headwater('resume', 'host', 'pds.example')).out).toContain('asked again');
+  expect((await headwater('resume', 'host', 'pds.example')).out).toContain('was not paused');
+  expect((await headwater('pause', 'host')).err).toContain('say which host');
+  expect(await pausedHosts(redis)).toEqual({});
+});
+
 it('sets a cursor, on the record', async () => {
   const args = ['cursor', 'set', 'firehose_live', 'relay.example', '7'];
   expect((await headwater(...args, '--dry-run')).out).toContain('would be set from none to 7');
-  expect(await redis.get('firehose_live:cursor:relay.example')).toBeNull();
+  expect(await redis.get(keyOf('firehose_live:cursor:relay.example'))).toBeNull();
   await headwater(...args, '--reason', 'began anew');
-  expect(await redis.get('firehose_live:cursor:relay.example')).toBe('7');
+  expect(await redis.get(keyOf('firehose_live:cursor:relay.example'))).toBe('7');
   expect(await newest()).toMatchObject({ subject: 'firehose_live relay.example', reason: 'began anew' });
+  await redis.set(keysOf(redis, 'firehose_live').beside('lease', 'relay.example'), 'an ingester');
+  expect(await headwater(...args)).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('pause ingester-firehose first'),
+  });
 });
 
 it('discards letters, on the record', async () => {
-  for (let i = 0; i < 3; i++) await redis.xadd('label_live:dead', '*', 'event', '{}', 'dead:reason', 'x');
+  for (let i = 0; i < 3; i++)
+    await redis.xadd(keyOf('label_live:dead'), '*', 'event', '{}', 'dead:reason', 'x');
   expect((await headwater('dead', 'discard', 'label_live', '--all', '--dry-run')).out).toContain('3 letters');
-  expect(await redis.xlen('label_live:dead')).toBe(3);
-  expect((await headwater('dead', 'discard', 'label_live', '--all', '--why', 'junk')).out).toContain(
+  expect(await redis.xlen(keyOf('label_live:dead'))).toBe(3);
+  expect((await headwater('dead', 'discard', 'label_live', '--all', '--reason', 'junk')).out).toContain(
     '3 letters',
   );
-  expect(await redis.xlen('label_live:dead')).toBe(0);
+  expect(await redis.xlen(keyOf('label_live:dead'))).toBe(0);
   const outcome = '3 letters of label_live discarded';
   expect(await newest()).toMatchObject({
     action: 'discard',

@@ -10,6 +10,7 @@ import postgres from 'postgres';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { startRedis, type TestRedis, useDatabase } from '../../../../test/support/index.ts';
 import { type Account, type Network, startNetwork } from '../../../../test/support/network.ts';
+import { keyOf } from '../../../../test/support/redis.ts';
 
 /** The command as an operator types it, against a real PDS. */
 const database = useDatabase();
@@ -34,7 +35,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
   await Promise.all([network.stop(), server.stop()]);
 });
-beforeEach(() => redis.del('repo_backfill:urgent'));
+beforeEach(() => redis.del(keyOf('repo_backfill:urgent')));
 
 const main = fileURLToPath(new URL('../main.ts', import.meta.url));
 
@@ -57,7 +58,7 @@ async function headwater(...args: string[]): Promise<{ code: number; text: strin
 }
 
 async function jobs() {
-  const entries = await redis.xrange('repo_backfill:urgent', '-', '+');
+  const entries = await redis.xrange(keyOf('repo_backfill:urgent'), '-', '+');
   return entries.map(([, [, repo]]) => decodeRepoJob({ repo: repo! }));
 }
 
@@ -101,7 +102,7 @@ it('waits for quiet streams where asked', async () => {
   await redis.del('repo_backfill');
   await expect.poll(jobs, { timeout: 20_000 }).toHaveLength(1);
   expect(isOver).toBe(false);
-  await redis.del('repo_backfill:urgent');
+  await redis.del(keyOf('repo_backfill:urgent'));
   expect((await running).code).toBe(0);
 });
 

@@ -33,6 +33,7 @@ export function addCounts(program: Command): void {
     .description('write what is counted over counts that are wrong; safe while services run')
     .option('--dry-run', 'only say what would be done')
     .option('--reason <text>', 'why, for the audit')
+    .addHelpText('after', '\nExample:\n  headwater counts repair --reason "after a restore"')
     .action((options: Options) => withSettings((settings) => repair(settings, options)));
 }
 

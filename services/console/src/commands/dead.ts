@@ -1,16 +1,18 @@
-import { type DeadLetter, dead, type Redis } from '@headwater/streams';
+import { dead } from '@headwater/streams';
 import type { Command } from 'commander';
+import { chosenLetters, moveLetters } from '../actions/letters.ts';
 import { onRecord } from '../actions/on-record.ts';
 import { CommandError } from '../errors.ts';
 import { withRedis } from '../open.ts';
 import { table } from '../table.ts';
 
-interface Choice {
+interface Options {
   all?: boolean;
-  reason?: string;
+  /** Letters with this reason. */
+  class?: string;
   dryRun?: boolean;
   /** Why it is done. */
-  why?: string;
+  reason?: string;
 }
 
 /** `headwater dead list | show | requeue | discard`: entries that were set aside. */
@@ -19,12 +21,18 @@ export function addDead(program: Command): void {
   group
     .command('list')
     .argument('<stream>', 'repo_backfill, firehose_live, firehose_backfill or label_live')
-    .option('--reason <reason>', 'only letters with this reason')
+    .option('--class <reason>', 'only letters that were set aside for this reason')
     .option('--after <id>', 'go on behind this letter')
     .option('--count <n>', 'letters a page', '50')
     .option('--json', 'JSON lines')
+    .addHelpText('after', '\nExample:\n  headwater dead list repo_backfill --class bad-signature')
     .action(list);
-  group.command('show').argument('<stream>', 'the stream').argument('<id>', "the letter's id").action(show);
+  group
+    .command('show')
+    .argument('<stream>', 'the stream')
+    .argument('<id>', "the letter's id")
+    .addHelpText('after', '\nExample:\n  headwater dead show repo_backfill 1764000000000-0')
+    .action(show);
   for (const verb of ['requeue', 'discard'] as const) {
     group
       .command(verb)
@@ -34,18 +42,22 @@ export function addDead(program: Command): void {
       .argument('<stream>', 'the stream')
       .argument('[ids...]', 'ids of letters')
       .option('--all', 'every letter of the stream')
-      .option('--reason <reason>', 'every letter with this reason')
+      .option('--class <reason>', 'every letter that was set aside for this reason')
       .option('--dry-run', 'only say what would be done')
-      .option('--why <text>', 'why it is done, for the audit')
-      .action((stream: string, ids: string[], choice: Choice) => move(verb, stream, ids, choice));
+      .option('--reason <text>', 'why it is done, for the audit')
+      .addHelpText(
+        'after',
+        `\nExample:\n  headwater dead ${verb} repo_backfill --class timeout --reason "the host is back"`,
+      )
+      .action((stream: string, ids: string[], options: Options) => move(verb, stream, ids, options));
   }
 }
 
 async function list(
   stream: string,
-  options: { reason?: string; after?: string; count: string; json?: boolean },
+  options: { class?: string; after?: string; count: string; json?: boolean },
 ): Promise<void> {
-  const { reason, after, count } = options;
+  const { class: reason, after, count } = options;
   const found = await withRedis((redis) =>
     dead.list(redis, stream, {
       count: Number(count),
@@ -73,44 +85,26 @@ async function move(
   verb: 'requeue' | 'discard',
   stream: string,
   ids: string[],
-  choice: Choice,
+  options: Options,
 ): Promise<void> {
-  if (ids.length === 0 && !choice.all && !choice.reason) {
-    throw new CommandError('name letters by id, or take --all or --reason');
+  const { all, class: reason, dryRun } = options;
+  if (ids.length === 0 && !all && !reason) {
+    throw new CommandError('name letters by id, or take --all or --class (--reason says why it is done)');
   }
+  const choice = { stream, ids: ids.length > 0 ? ids : undefined, reason };
   await withRedis(async (redis, settings) => {
-    const run = async () => {
-      let moved = 0;
-      for await (const part of chosen(redis, stream, ids, choice)) {
-        moved += choice.dryRun ? part.length : await dead[verb](redis, stream, part);
-      }
-      const done = verb === 'requeue' ? 'put back' : 'discarded';
-      return `${moved} letters of ${stream} ${choice.dryRun ? 'would be ' : ''}${done}`;
-    };
-    if (choice.dryRun) return console.log(await run());
-    const which = ids.slice(0, 20).join(' ') || (choice.reason ? `with reason ${choice.reason}` : 'all');
-    const act = { action: verb, subject: `${stream}: ${which}`, reason: choice.why };
+    if (dryRun) {
+      let count = 0;
+      for await (const page of chosenLetters(redis, choice)) count += page.length;
+      return console.log(said(verb, count, stream, 'would be '));
+    }
+    const which = ids.slice(0, 20).join(' ') || (reason ? `with reason ${reason}` : 'all');
+    const act = { action: verb, subject: `${stream}: ${which}`, reason: options.reason };
+    const run = async () => said(verb, await moveLetters(redis, verb, choice), stream);
     console.log(await onRecord(settings, act, run));
   });
 }
 
-/** Ids page by page; the letters of a page may be gone when the next is read. */
-async function* chosen(
-  redis: Redis,
-  stream: string,
-  ids: string[],
-  choice: Choice,
-): AsyncGenerator<string[]> {
-  if (ids.length > 0) return yield ids;
-  let after: string | undefined;
-  do {
-    const options = {
-      count: 500,
-      ...(choice.reason ? { reason: choice.reason } : {}),
-      ...(after ? { after } : {}),
-    };
-    const page: { letters: DeadLetter[]; next: string | undefined } = await dead.list(redis, stream, options);
-    yield page.letters.map((letter) => letter.id);
-    after = page.next;
-  } while (after !== undefined);
+function said(verb: 'requeue' | 'discard', count: number, stream: string, would = ''): string {
+  return `${count} letters of ${stream} ${would}${verb === 'requeue' ? 'put back' : 'discarded'}`;
 }

@@ -6,6 +6,7 @@ export function addMigrate(program: Command): void {
   program
     .command('migrate')
     .description('bring the database to the newest schema; safe to run twice at once')
+    .addHelpText('after', '\nExample:\n  DATABASE_URL=postgres://… headwater migrate')
     .action(async () => {
       // Only here: the database package costs every other command its start-up time.
       const { migrate } = await import('@headwater/database');

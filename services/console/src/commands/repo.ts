@@ -14,6 +14,7 @@ export function addRepo(program: Command): void {
     .description('check hashes, tree, records and, with a DID document, the signature; exits 1 and says why')
     .argument('<file>', 'CAR file, as com.atproto.sync.getRepo gives it')
     .option('--did-doc <file>', "the account's DID document as JSON: checks the DID and the signature too")
+    .addHelpText('after', '\nExample:\n  headwater repo verify alice.car --did-doc alice.json')
     .action(verify);
   repo
     .command('inspect')
@@ -21,6 +22,7 @@ export function addRepo(program: Command): void {
     .argument('<file>', 'CAR file')
     .option('--json', 'JSON lines instead of text')
     .option('--records', 'also the record as lexicon JSON')
+    .addHelpText('after', '\nExample:\n  headwater repo inspect alice.car --json --records')
     .action(inspect);
 }
 

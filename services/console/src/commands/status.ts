@@ -1,7 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { type Lag, lagOf, type Redis } from '@headwater/streams';
+import { type Lag, lagOf, mastersOf, pausesOf, type Redis } from '@headwater/streams';
 import type { Command } from 'commander';
 import { bulkSentence, bulkView } from '../bulk.ts';
+import { type Hosts, hostsOf } from '../hosts.ts';
 import { type Sql, withRedis, withSql } from '../open.ts';
 import { age, size, table } from '../table.ts';
 
@@ -21,6 +22,10 @@ interface Status {
   gaps: number;
   /** What there is to say of bulk mode; null when it is off. */
   bulk: string | null;
+  /** What stands still. */
+  paused: string[];
+  /** PDS hosts that fail, are left alone or are paused. */
+  hosts: Hosts;
 }
 
 /** `headwater status`: streams, cursors and repos at one glance. */
@@ -30,6 +35,7 @@ export function addStatus(program: Command): void {
     .description('streams, cursors and repos at one glance')
     .option('--json', 'as JSON')
     .option('--watch', 'again every two seconds')
+    .addHelpText('after', '\nExamples:\n  headwater status --watch\n  headwater status --json | jq .streams')
     .action(async (options: { json?: boolean; watch?: boolean }) => {
       await withRedis((redis, settings) =>
         withSql(settings, async (sql) => {
@@ -59,6 +65,8 @@ async function look(redis: Redis, sql: Sql): Promise<Status> {
     repos: Object.fromEntries(repos.map((row) => [row.state, row.n])),
     gaps: gap!.n,
     bulk: bulkSentence(await bulkView(sql)) ?? null,
+    paused: Object.keys(await pausesOf(redis)),
+    hosts: await hostsOf(redis),
   };
 }
 
@@ -74,10 +82,8 @@ async function cursors(redis: Redis): Promise<Record<string, string>> {
 }
 
 async function scan(redis: Redis, pattern: string): Promise<string[]> {
-  const nodes =
-    'nodes' in redis ? (redis as unknown as { nodes(role: string): Redis[] }).nodes('master') : [redis];
   const keys: string[] = [];
-  for (const node of nodes) {
+  for (const node of mastersOf(redis)) {
     let at = '0';
     do {
       const [next, page] = await node.scan(at, 'MATCH', pattern, 'COUNT', 1000);
@@ -114,5 +120,20 @@ function render(status: Status): string {
     `with a gap: ${status.gaps}`,
     ...(status.bulk === null ? [] : [status.bulk]),
     '',
+    ...(status.paused.length > 0 ? [`paused: ${status.paused.join(', ')}`, ''] : []),
+    ...hostLines(status.hosts),
   ].join('\n');
+}
+
+/** Nothing where there is nothing to be said of a host. */
+function hostLines({ shown }: Hosts): string[] {
+  if (shown.length === 0) return [];
+  const rows = shown.map(({ host, pause, parkedMs, strikes, failures, error }) => [
+    host,
+    pause ? 'paused' : parkedMs === null ? 'asked' : `left alone for ${age(parkedMs)}`,
+    strikes,
+    failures,
+    (error ?? '').slice(0, 80),
+  ]);
+  return [table(['host', 'state', 'strikes', 'in a row', 'last error'], rows), ''];
 }

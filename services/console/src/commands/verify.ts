@@ -1,29 +1,18 @@
-import { tmpdir } from 'node:os';
-import { collectionFilter } from '@headwater/events';
-import { createIdentity, IdentityError, type IdentityResolver } from '@headwater/identity';
+import { createIdentity } from '@headwater/identity';
 import { Metrics } from '@headwater/ops';
-import { openRepo, RepoError } from '@headwater/repo';
-import { getRepoStream, XrpcClient, XrpcError } from '@headwater/xrpc';
+import { XrpcClient } from '@headwater/xrpc';
 import type { Command } from 'commander';
-import { compareRows, type Difference, type Row } from '../compare.ts';
+import type { Difference } from '../compare.ts';
 import { CommandError } from '../errors.ts';
-import { type ConsoleSettings, type Sql, withRedis, withSql } from '../open.ts';
+import { type Sql, withRedis, withSql } from '../open.ts';
 import { table } from '../table.ts';
+import { type Verdict, verdictOf } from '../verdict.ts';
 import { wholeNumber } from '../words.ts';
 
 interface Options {
   did?: string[];
   sample?: number;
   json?: boolean;
-}
-
-export interface Verdict {
-  did: string;
-  rev?: string;
-  equal?: number;
-  newer?: number;
-  differences?: Difference[];
-  problem?: string;
 }
 
 /** `headwater verify`: an account's PDS against our rows, record by record. */
@@ -69,43 +58,6 @@ async function sampled(sql: Sql, most: number): Promise<string[]> {
       (SELECT reltuples FROM pg_class WHERE oid = 'headwater.repo'::regclass))))
     WHERE state = 'complete' ORDER BY random() LIMIT ${most}`;
   return rows.map(({ did }) => did);
-}
-
-export interface Parts {
-  client: XrpcClient;
-  identities: IdentityResolver;
-  sql: Sql;
-  settings: ConsoleSettings;
-}
-
-/** Compares one account's repo on its PDS with our rows. */
-export async function verdictOf(did: string, { client, identities, sql, settings }: Parts): Promise<Verdict> {
-  try {
-    const { pds, signingKey } = await identities.resolveRepo(did);
-    const { body } = await getRepoStream(client, pds, did, { trusted: settings.allowPrivateAddresses });
-    await using snapshot = await openRepo(body, {
-      did,
-      key: signingKey,
-      maxBytes: 2 ** 32,
-      tmpDir: tmpdir(),
-    });
-    const kept = collectionFilter(settings.collections);
-    const records = snapshot.records().filter((record) => kept(record.collection));
-    const { rev } = snapshot;
-    return { did, rev, ...compareRows(records, await rowsOf(sql, did), rev) };
-  } catch (err) {
-    if (err instanceof IdentityError || err instanceof RepoError || err instanceof XrpcError) {
-      return { did, problem: err.message };
-    }
-    throw err;
-  }
-}
-
-function rowsOf(sql: Sql, did: string): Promise<Row[]> {
-  const prefix = `at://${did}/`;
-  return sql<Row[]>`
-    SELECT substr(uri, ${prefix.length + 1}) AS path, cid, rev FROM record
-    WHERE uri >= ${prefix} AND uri < ${`at://${did}0`}`;
 }
 
 function render(verdicts: Verdict[]): string {

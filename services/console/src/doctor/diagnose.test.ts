@@ -2,6 +2,7 @@ import { connect, type Redis } from '@headwater/streams';
 import postgres from 'postgres';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { startRedis, type TestRedis, useDatabase } from '../../../../test/support/index.ts';
+import { configure, empty, keyOf } from '../../../../test/support/redis.ts';
 import { type DiagnoseOptions, diagnose } from './diagnose.ts';
 import type { Finding } from './finding.ts';
 
@@ -20,7 +21,7 @@ afterAll(async () => {
   await server.stop();
 });
 beforeEach(async () => {
-  await redis.flushall();
+  await empty(redis);
 });
 
 async function inDatabase<T>(run: (sql: postgres.Sql) => Promise<T>): Promise<T> {
@@ -120,7 +121,7 @@ it('a high-water mark that is reached', async () => {
 });
 
 it('dead letters', async () => {
-  await redis.xadd('label_live:dead', '*', 'event', '{}');
+  await redis.xadd(keyOf('label_live:dead'), '*', 'event', '{}');
   expect(await wrong()).toEqual(
     one('stream label_live', 'warning', /1 dead letters/, /dead list label_live/),
   );
@@ -136,9 +137,9 @@ it('a clock that is off', async () => {
 });
 
 it('a Redis that may forget', async () => {
-  await redis.config('SET', 'maxmemory-policy', 'allkeys-lru');
-  await redis.config('SET', 'appendonly', 'no');
+  await configure(redis, 'maxmemory-policy', 'allkeys-lru');
+  await configure(redis, 'appendonly', 'no');
   expect((await wrong()).map(({ check }) => check)).toEqual(['Redis eviction', 'Redis durability']);
-  await redis.config('SET', 'maxmemory-policy', 'noeviction');
-  await redis.config('SET', 'appendonly', 'yes');
+  await configure(redis, 'maxmemory-policy', 'noeviction');
+  await configure(redis, 'appendonly', 'yes');
 });

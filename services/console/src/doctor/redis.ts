@@ -1,4 +1,4 @@
-import type { Redis } from '@headwater/streams';
+import { mastersOf, type Redis } from '@headwater/streams';
 import { redisView } from '../page/storage.ts';
 import { size } from '../table.ts';
 import { clockFinding } from './clock.ts';
@@ -9,12 +9,15 @@ const fullShare = 0.85;
 
 /** Version, durability, memory and clock of a Redis that answers. */
 export async function redisFindings(redis: Redis, now: () => number): Promise<Finding[]> {
-  const info = await infoOf(redis);
+  const nodes = await Promise.all(mastersOf(redis).map(infoOf));
+  // Of a cluster the node that is worst off.
+  const old = nodes.find((info) => versionFinding(info).level !== 'ok') ?? nodes[0]!;
+  const evicting = nodes.find((info) => policyFinding(info).level !== 'ok') ?? nodes[0]!;
   const [before, [seconds, micros]] = [now(), await redis.time()];
   const time = Number(seconds) * 1000 + Number(micros) / 1000;
   return [
-    versionFinding(info),
-    policyFinding(info),
+    versionFinding(old),
+    policyFinding(evicting),
     ...(await storeFindings(redis)),
     clockFinding('Redis', time - (before + now()) / 2),
   ];

@@ -2,10 +2,10 @@ import { type Pausable, type Pause, pausesOf } from '@headwater/streams';
 import { hostKey } from '@headwater/xrpc';
 import { type AuditRow, recentActs } from '../actions/audit.ts';
 import { type BulkView, bulkView } from '../bulk.ts';
+import { type Hosts, hostsOf } from '../hosts.ts';
 import { type Cached, cached } from './cached.ts';
 import { type DeadClass, deadClasses } from './dead-classes.ts';
 import { History, type Sample } from './history.ts';
-import { type HostView, parkedHosts } from './hosts.ts';
 import { type LiveSource, liveSources } from './live.ts';
 import { type Estimate, estimate, type Phase, phaseOf } from './phase.ts';
 import { type Listing, listings, type RepoCounts, repoCounts } from './repos.ts';
@@ -30,7 +30,8 @@ export interface Overview {
   streams: StreamView[] | null;
   repos: (RepoCounts & { estimate: Estimate }) | null;
   listings: Listing[] | null;
-  hosts: { parked: number; shown: HostView[] } | null;
+  /** PDS hosts that fail, are left alone or are paused. */
+  hosts: Hosts | null;
   dead: DeadClass[] | null;
   bulk: BulkView | null;
   postgres: PostgresView | null;
@@ -89,7 +90,7 @@ export class Watch {
         part('streams', streamViews(redis, settings)),
         part('repos', this.#repos()),
         part('listings', listings(redis, relays)),
-        part('hosts', parkedHosts(redis)),
+        part('hosts', hostsOf(redis)),
         part('dead letters', this.#dead()),
         part('bulk mode', bulkView(this.#site.sql)),
         part('PostgreSQL', this.#postgres()),

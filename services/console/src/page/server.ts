@@ -1,8 +1,8 @@
 import { dead, type Redis } from '@headwater/streams';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { type Action, actionNamed } from '../actions/acting.ts';
 import { CommandError } from '../errors.ts';
 import { accountOf, didOf, type Lookup } from './account.ts';
-import { type Action, actionNamed } from './acting.ts';
 import { type Asset, readAssets } from './assets.ts';
 import { type Gatekeeper, isLoopback, type Visitor } from './auth.ts';
 import { loginPage, statusPage } from './html.ts';

@@ -3,6 +3,7 @@ import { createLogger } from '@headwater/ops';
 import { connect, type Redis } from '@headwater/streams';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startRedis, type TestRedis } from '../../../../test/support/index.ts';
+import { empty } from '../../../../test/support/redis.ts';
 import { KeyStore } from './key-store.ts';
 import { SigningKeys } from './signing-keys.ts';
 
@@ -16,7 +17,7 @@ afterAll(async () => {
   redis.disconnect();
   await server.stop();
 });
-beforeEach(() => redis.flushall());
+beforeEach(() => empty(redis));
 
 const log = createLogger('test', 'silent');
 const did = (n: number) => `did:plc:${'a'.repeat(20)}${String(n).padStart(4, '0').replace(/[01]/g, 'b')}${n}`;

@@ -1,7 +1,9 @@
 import { Metrics, sleep } from '@headwater/ops';
-import { connect, type Redis } from '@headwater/streams';
+import { connect, pauseHost, type Redis, resumeHost } from '@headwater/streams';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startRedis, type TestRedis } from '../../../../test/support/index.ts';
+import { empty } from '../../../../test/support/redis.ts';
+import { until } from '../../../../test/support/wait.ts';
 import { type Busy, HostLanes, type HostLanesOptions, Lane } from './host-lanes.ts';
 
 let server: TestRedis;
@@ -12,7 +14,7 @@ beforeAll(async () => {
   server = await startRedis();
   redis = connect(server.url);
 });
-beforeEach(() => redis.flushall());
+beforeEach(() => empty(redis));
 afterAll(async () => {
   redis.disconnect();
   await server.stop();
@@ -101,6 +103,29 @@ describe('HostLanes', () => {
     const turns = await Promise.all(Array.from({ length: 10 }, () => need(lanes.acquire('a', signal))));
     const pauses = await Promise.all(turns.map((turn) => turn.end('limited')));
     expect(Math.max(...pauses)).toBeLessThanOrEqual(1000);
+  });
+
+  it('gives no turn at a host that an operator has paused', async () => {
+    await using lanes = lanesOf();
+    await pauseHost(redis, 'a', { by: 'test', reason: null });
+    await until('the pause is seen', async () => {
+      const turn = await lanes.acquire('a', signal);
+      if (isLane(turn)) return void (await turn.end('ok'));
+      return turn.busy === 'paused' && turn.waitMs >= 30_000;
+    });
+    await (await need(lanes.acquire('b', signal))).end('ok');
+    await resumeHost(redis, 'a');
+    await until('it is asked again', async () => isLane(await lanes.acquire('a', signal)));
+  });
+
+  it('says which hosts fail, and with what, until they do not any more', async () => {
+    await using lanes = lanesOf();
+    await (await need(lanes.acquire('a', signal))).end('failed', 0, 'HTTP 500');
+    expect(await redis.zrange('repo_backfill:failing', 0, '-1')).toEqual(['a']);
+    expect(await redis.hget('repo_backfill:host:a', 'error')).toBe('HTTP 500');
+    await (await need(lanes.acquire('a', signal))).end('ok');
+    expect(await redis.zcard('repo_backfill:failing')).toBe(0);
+    expect(await redis.hget('repo_backfill:host:a', 'error')).toBeNull();
   });
 
   it('parks a host that keeps failing, then probes it with one request, then trusts it again', async () => {

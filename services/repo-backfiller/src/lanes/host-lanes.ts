@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { type Metrics, sleep, TransientError } from '@headwater/ops';
-import { isPassing, type Redis, type Script } from '@headwater/streams';
+import { isPassing, pausedHosts, type Redis, type Script } from '@headwater/streams';
 import { acquireScript, releaseScript, renewScript, requestScript } from './scripts.ts';
 import { Spread } from './spread.ts';
 
-/** Why a host can't be asked now. `given-up`: parked, and it has failed for long. */
-export type BusyReason = 'parked' | 'busy' | 'rate' | 'given-up';
+/** Why a host can't be asked now. `paused`: by an operator; `given-up`: parked, and it has failed for long. */
+export type BusyReason = 'parked' | 'busy' | 'rate' | 'paused' | 'given-up';
 const busyReasons: BusyReason[] = ['parked', 'busy', 'rate'];
 const PARKED = 1;
 
@@ -20,7 +20,7 @@ export interface Busy {
 
 export interface HostLanesOptions {
   redis: Redis;
-  /** Start of the keys: `repo_backfill` gives `repo_backfill:host:HOST` and `repo_backfill:parked`. */
+  /** Start of the keys: `repo_backfill` gives `repo_backfill:host:HOST`, `repo_backfill:parked` and `repo_backfill:failing`. */
   prefix: string;
   /** Turns at once at one host, of all processes together. */
   concurrency: number;
@@ -47,6 +47,10 @@ const SCRAPE_MS = 2_000;
 const TRUSTED_MS = 1_000;
 /** An idle lane's memory: long enough that a host's failures are not forgotten between two of its repos. */
 const KEEP_MS = 2 * 3600_000;
+/** How old a look at what operators have paused may be. */
+const PAUSES_MS = 1_000;
+/** When a repo of a paused host is worth another look. */
+const PAUSED_MS = 30_000;
 
 /**
  * One lane for each host, shared by all copies of the service through Redis:
@@ -57,6 +61,8 @@ const KEEP_MS = 2 * 3600_000;
  *    │ └──success──┐ ▼
  *    └─failures─► parked (growing) ──► probing: one request at a time
  *                       └─ for very long: given up, entries are not kept
+ *
+ * A host that an operator has paused gets no turns at all.
  */
 export class HostLanes implements AsyncDisposable {
   readonly #options: HostLanesOptions & typeof defaults;
@@ -66,6 +72,7 @@ export class HostLanes implements AsyncDisposable {
   /** Hosts that Redis said are parked, and how long that is believed. */
   readonly #parked = new Map<string, { busy: BusyReason; end: number; until: number }>();
   readonly #refusals;
+  #paused = { at: 0, hosts: Promise.resolve(new Set<string>()) };
 
   constructor(options: HostLanesOptions) {
     this.#options = { ...defaults, ...options };
@@ -84,6 +91,10 @@ export class HostLanes implements AsyncDisposable {
   /** Takes a turn at a host and waits for its rate; or says that the host has none to give. */
   async acquire(host: string, signal: AbortSignal): Promise<Lane | Busy> {
     const { concurrency, leaseMs, strikes, giveUpAfter } = this.#options;
+    if ((await this.#pausedHosts()).has(host)) {
+      this.#refusals.inc({ reason: 'paused' });
+      return { busy: 'paused', waitMs: this.spread(host, PAUSED_MS) };
+    }
     const token = randomUUID();
     const pace = [this.#intervalMs, this.#burstMs, MAX_RATE_WAIT_MS];
     const answer = await this.#run(acquireScript, host, [
@@ -132,7 +143,7 @@ export class HostLanes implements AsyncDisposable {
   }
 
   /** Gives a turn back. @returns for how long the host is parked now, in ms */
-  async release(lane: Lane, outcome: LaneOutcome, retryAfterMs = 0): Promise<number> {
+  async release(lane: Lane, outcome: LaneOutcome, retryAfterMs = 0, error = ''): Promise<number> {
     const { redis, strikes, baseParkMs, maxParkMs, prefix } = this.#options;
     if (!this.#held.delete(lane.token)) return 0;
     if (outcome === 'ok') this.#spread.took(lane.host, performance.now() - lane.since);
@@ -144,10 +155,32 @@ export class HostLanes implements AsyncDisposable {
       asked,
       ...pauses,
       KEEP_MS,
+      error,
     ]);
-    const parkedMs = answer as number;
+    const [parkedMs, recovered] = answer as [number, number];
     if (parkedMs > 0) await redis.zadd(`${prefix}:parked`, Date.now() + parkedMs, lane.host);
+    if (recovered === 1) await redis.zrem(`${prefix}:failing`, lane.host);
+    else if (outcome === 'failed' || outcome === 'limited') await this.#noteFailing(lane.host);
     return parkedMs;
+  }
+
+  /** For people: as long as the lane remembers it. */
+  async #noteFailing(host: string): Promise<void> {
+    const { redis, prefix } = this.#options;
+    await redis.zadd(`${prefix}:failing`, Date.now(), host);
+    await redis.zremrangebyscore(`${prefix}:failing`, '-inf', Date.now() - KEEP_MS);
+  }
+
+  /** What operators have paused, looked up once a second; as it was while Redis is away. */
+  #pausedHosts(): Promise<Set<string>> {
+    const before = this.#paused;
+    if (Date.now() - before.at < PAUSES_MS) return before.hosts;
+    const hosts = pausedHosts(this.#options.redis).then(
+      (found) => new Set(Object.keys(found)),
+      () => before.hosts,
+    );
+    this.#paused = { at: Date.now(), hosts };
+    return hosts;
   }
 
   /** When a deferred entry of this host may come back: after `waitMs`, in its turn; in ms from now. */
@@ -222,8 +255,8 @@ export class Lane implements AsyncDisposable {
   }
 
   /** @returns for how long the host is parked now, in ms */
-  async end(outcome: LaneOutcome, retryAfterMs?: number): Promise<number> {
-    return this.#lanes.release(this, outcome, retryAfterMs);
+  async end(outcome: LaneOutcome, retryAfterMs?: number, error?: string): Promise<number> {
+    return this.#lanes.release(this, outcome, retryAfterMs, error);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

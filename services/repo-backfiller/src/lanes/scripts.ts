@@ -3,7 +3,7 @@ import { Script } from '@headwater/streams';
 /*
  * One host's lane is one hash, so each script has one key and runs on any node
  * of a cluster. Fields: `until` (parked until, ms), `strikes` (failures and
- * refusals since the last success), `failures` (the failures in a row), `tat` (when the rate allows the next request, ms), and
+ * refusals since the last success), `failures` (the failures in a row), `error` (the last one), `tat` (when the rate allows the next request, ms), and
  * `lease:TOKEN` (when that holder is taken for dead, ms). The time is Redis's own.
  */
 
@@ -59,18 +59,22 @@ return 1`);
 /**
  * Ends a holder's turn. KEYS lane; ARGV token, outcome (ok, failed, limited,
  * none), wait that the host asked for (0: none), strikes before failures
- * park, base and longest pause in ms, a random number below 1, keep in ms.
- * Answers for how long the host is parked now. What several requests under
+ * park, base and longest pause in ms, a random number below 1, keep in ms, the error.
+ * Answers for how long the host is parked now, and whether it has recovered. What several requests under
  * way report of one outage counts once.
  */
 export const releaseScript = new Script(`${now}
 redis.call('HDEL', KEYS[1], 'lease:' .. ARGV[1])
 local until_ = tonumber(redis.call('HGET', KEYS[1], 'until') or 0)
 local outcome, asked = ARGV[2], tonumber(ARGV[3])
+local recovered = 0
 if outcome == 'ok' then
-  if until_ <= now then redis.call('HDEL', KEYS[1], 'strikes', 'failures', 'until') end
+  if until_ <= now then
+    recovered = math.min(1, redis.call('HDEL', KEYS[1], 'strikes', 'failures', 'until', 'error'))
+  end
 elseif outcome ~= 'none' then
   local pause = asked
+  redis.call('HSET', KEYS[1], 'error', ARGV[9])
   if until_ <= now then
     local strikes = redis.call('HINCRBY', KEYS[1], 'strikes', 1)
     if outcome == 'failed' then redis.call('HINCRBY', KEYS[1], 'failures', 1)
@@ -89,4 +93,4 @@ end
 if redis.call('EXISTS', KEYS[1]) == 1 then
   redis.call('PEXPIRE', KEYS[1], math.max(tonumber(ARGV[8]), until_ - now))
 end
-return math.max(0, until_ - now)`);
+return {math.max(0, until_ - now), recovered}`);

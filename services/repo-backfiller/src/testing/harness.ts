@@ -2,6 +2,7 @@ import { decodeEvents, encodeRepoJob, type RepoJob, type StreamEvent } from '@he
 import { createLogger, loadSettings, Metrics } from '@headwater/ops';
 import { connect, keysOf, type Redis } from '@headwater/streams';
 import { expect } from 'vitest';
+import { keyOf } from '../../../../test/support/redis.ts';
 import { runBackfiller, type Tuning } from '../service.ts';
 
 export interface HarnessOptions {
@@ -105,7 +106,7 @@ export class Harness implements AsyncDisposable {
 
   /** Dead letters: their reasons, by DID (by id where there is none). */
   async dead(): Promise<Record<string, string>> {
-    const letters = await this.redis.xrange('repo_backfill:dead', '-', '+');
+    const letters = await this.redis.xrange(keyOf('repo_backfill:dead'), '-', '+');
     return Object.fromEntries(
       letters.map(([id, flat]) => {
         const value = (name: string) => flat[flat.indexOf(name) + 1]!;

@@ -22,9 +22,11 @@ const questions = {
     text: `${host} was left alone because it failed or asked for it. It is asked again at once, and parked again if it still fails.`,
     verb: 'Ask again now',
   }),
-  pause: ({ service }) => ({
-    title: `Pause ${service}?`,
-    text: 'Every copy finishes what it has in hand and stands still until it is resumed, also after a restart. Streams before it grow up to their marks, then their producers wait.',
+  pause: ({ service, host }) => ({
+    title: `Pause ${service ?? host}?`,
+    text: host
+      ? `No copy of the backfiller asks ${host} for repos until it is resumed, also after a restart. They wait in repo_backfill; repos of other hosts go on.`
+      : 'Every copy finishes what it has in hand and stands still until it is resumed, also after a restart. Streams before it grow up to their marks, then their producers wait.',
     verb: 'Pause',
     why: true,
   }),

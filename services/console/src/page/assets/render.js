@@ -274,26 +274,39 @@ function services({ pauses }, operator) {
 
 function hosts({ hosts }, operator) {
   if (!hosts) return card('hosts', 'Hosts', unknown('Redis'));
-  if (hosts.parked === 0)
-    return card('hosts', 'Hosts', '<p class="empty">No host is left alone at present.</p>');
-  const rows = hosts.shown.map(({ host, untilMs, strikes, failures }) => {
-    const act = operator ? cell('', button('unpark', 'Ask again now', { host })) : '';
-    return `<tr>${cell('Host', `<code>${safe(host)}</code>`)}${cell('Left alone for', span(untilMs / 1000), 'n')}${cell('Strikes', count(strikes), 'n')}${cell('Failures in a row', count(failures), 'n')}${act}</tr>`;
-  });
-  const more = hosts.parked > hosts.shown.length ? `, of which ${hosts.shown.length} are shown` : '';
+  const { parked, failing, paused, shown } = hosts;
+  if (shown.length === 0)
+    return card('hosts', 'Hosts', '<p class="empty">No host fails, none is left alone or paused.</p>');
   const head = [
     'Host',
     'Left alone for',
     'Strikes',
     'Failures in a row',
-    ...(operator ? ['<span class="sr">Action</span>'] : []),
+    'Last error',
+    ...(operator ? ['<span class="sr">Actions</span>'] : []),
   ];
+  const more = parked + failing + paused > shown.length ? '; not all may be shown' : '';
   return card(
     'hosts',
     'Hosts',
-    table(head, rows, [1, 2, 3]),
-    `${count(hosts.parked)} parked after failures or refusals${more}.`,
+    table(
+      head,
+      shown.map((one) => hostRow(one, operator)),
+      [1, 2, 3],
+    ),
+    `${count(failing)} with errors since their last success, ${count(parked)} left alone for a while, ${count(paused)} paused${more}.`,
   );
+}
+
+function hostRow({ host, parkedMs, strikes, failures, error, failedMs, pause }, operator) {
+  const why = pause?.reason ? `<small>${safe(pause.reason)}</small>` : '';
+  const state = pause ? ` ${badge('paused', 'warn')}${why}` : '';
+  const last = failedMs === null ? '–' : `${safe(error ?? '')}<small>${span(failedMs / 1000)} ago</small>`;
+  const acts = [
+    ...(parkedMs === null ? [] : [button('unpark', 'Ask again now', { host })]),
+    pause ? button('resume', 'Resume', { host }) : button('pause', 'Pause', { host }),
+  ];
+  return `<tr>${cell('Host', `<code>${safe(host)}</code>${state}`)}${cell('Left alone for', parkedMs === null ? '–' : span(parkedMs / 1000), 'n')}${cell('Strikes', count(strikes), 'n')}${cell('Failures in a row', count(failures), 'n')}${cell('Last error', `<span class="clip">${last}</span>`)}${operator ? cell('', `<div class="acts">${acts.join('')}</div>`) : ''}</tr>`;
 }
 
 function storage({ postgres, redis, disks }) {
