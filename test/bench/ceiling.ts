@@ -27,7 +27,7 @@ const listTables = `
     array_agg(column_name::text ORDER BY ordinal_position) AS columns
   FROM information_schema.columns JOIN information_schema.tables USING (table_schema, table_name)
   WHERE table_schema IN ('bsky', 'headwater') AND table_type = 'BASE TABLE' AND is_generated = 'NEVER'
-    AND table_name NOT IN ('migration', 'kysely_migration', 'kysely_migration_lock', 'view_param')
+    AND table_name NOT IN ('migration', 'kysely_migration', 'kysely_migration_lock', 'view_param', 'bulk')
   GROUP BY 1, 2 ORDER BY 1, 2`;
 
 /** Writes every table that has rows to a file of the server's, in the order in which they lie there. */
