@@ -46,14 +46,20 @@ function unlisted(text: string): Wanted {
 
 async function* ofFile(path: string): AsyncGenerator<Wanted[]> {
   const input = path === '-' ? process.stdin : createReadStream(path);
-  const failed = new Promise<never>((_, reject) => {
-    input.once('error', (err: Error) => reject(new CommandError(`${path} can't be read: ${err.message}`)));
+  let failure: CommandError | undefined;
+  let fail = (_: CommandError): void => {};
+  input.once('error', (err: Error) => {
+    failure = new CommandError(`${path} can't be read: ${err.message}`);
+    fail(failure);
   });
-  failed.catch(() => {});
   const lines = createInterface({ input })[Symbol.asyncIterator]();
   let lot: Wanted[] = [];
   for (;;) {
-    const { done, value } = await Promise.race([lines.next(), failed]);
+    // A promise for each line: one that all were raced with would keep all of them.
+    const line = Promise.withResolvers<IteratorResult<string>>();
+    fail = line.reject;
+    lines.next().then(line.resolve, line.reject);
+    const { done, value } = await line.promise;
     const text = value?.trim() ?? '';
     if (text !== '' && !text.startsWith('#')) lot.push(unlisted(text));
     if (lot.length === 1000 || (done && lot.length > 0)) {
@@ -61,7 +67,9 @@ async function* ofFile(path: string): AsyncGenerator<Wanted[]> {
       lot = [];
     }
     // The stream's error may come after its end.
-    if (done) return void (await Promise.race([failed, new Promise((resolve) => setImmediate(resolve))]));
+    if (done) await new Promise((resolve) => setImmediate(resolve));
+    if (failure !== undefined) throw failure;
+    if (done) return;
   }
 }
 
