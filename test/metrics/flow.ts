@@ -126,7 +126,7 @@ export const flow: Cause[] = [
       place.world.network.faults.inject({ ...slow, did });
       await fetchAgain(place, did);
     },
-    moves: { headwater_backfiller_repos_in_flight: {} },
+    moves: { headwater_backfiller_repos_in_flight: {}, headwater_backfiller_slots_lent: {} },
     undo: async ({ world }) => world.network.faults.clear(),
   },
 ];

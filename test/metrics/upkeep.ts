@@ -4,6 +4,8 @@ import { eventually } from '../sync/world.ts';
 import { type Cause, fetchAgain, someAccount } from './cause.ts';
 
 const DAY_MS = 86_400_000;
+/** Before anything that the network holds. */
+const LONG_AGO = Date.UTC(2016, 0, 1);
 
 /** What the indexer finds and mends, and what operators do. */
 export const upkeep: Cause[] = [
@@ -44,7 +46,7 @@ export const upkeep: Cause[] = [
     name: 'a tombstone is older than any event can be',
     act: async (place) => {
       const { did } = someAccount(place);
-      const [floor, rev] = [revAt(Date.now() - 9 * DAY_MS), revAt(Date.now() - 8 * DAY_MS)];
+      const [floor, rev] = [revAt(LONG_AGO), revAt(LONG_AGO + DAY_MS)];
       await place.world.pool.query('UPDATE headwater.repo SET floor = $2 WHERE did = $1', [did, floor]);
       const tombstone = 'INSERT INTO headwater.tombstone (did, path, rev) VALUES ($1, $2, $3)';
       await place.world.pool.query(tombstone, [did, 'app.bsky.feed.post/3kaaaaaaaaa22', rev]);
@@ -67,7 +69,7 @@ export const upkeep: Cause[] = [
     name: 'an event comes that a fetch has overtaken',
     act: async (place) => {
       const { did } = someAccount(place);
-      const rev = revAt(Date.now() - 9 * DAY_MS);
+      const rev = revAt(LONG_AGO);
       const event: StreamEvent = {
         type: 'delete',
         seq: 1,

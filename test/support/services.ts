@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { type Child, freePort, nodeLimits, spawnChild } from '@headwater/local';
-import { connect, keysOf } from '@headwater/streams';
+import { connect, isCluster, keysOf, type Redis } from '@headwater/streams';
 import { until } from './wait.ts';
 
 export type ServiceName = 'ingester' | 'repo-backfiller' | 'indexer';
@@ -130,24 +130,32 @@ export async function untilDrained(
   streams: readonly string[] = STREAMS,
 ): Promise<void> {
   const redis = connect(redisUrl, { name: 'test' });
-  // In one step: an entry that comes back from its pause is never in neither place.
+  // In one step, of a cluster for each slot: an entry that comes back from its pause is never in neither place.
+  const lots = isCluster(redis) ? streams.map((stream) => [stream]) : [streams];
   const waiting = async () => {
-    const keys = streams.map((stream) => keysOf(redis, stream));
-    const step = redis.multi();
-    for (const { stream, later } of keys) step.xlen(stream).zcard(later);
-    const counts = ((await step.exec()) ?? []).map(([error, count]) => {
-      if (error !== null) throw error;
-      return count as number;
-    });
-    return streams
-      .map((stream, i) => [stream, counts[2 * i]!, counts[2 * i + 1]!] as const)
-      .filter(([, length, later]) => length + later > 0);
+    const found = await Promise.all(lots.map((lot) => waitingIn(redis, lot)));
+    return found.flat();
   };
+  // Slots are looked at one after the other: what moves between them is found by the second look.
+  const isEmpty = async () =>
+    (await waiting()).length === 0 && (!isCluster(redis) || (await waiting()).length === 0);
   try {
     const say = async () =>
       `streams drained; waiting (stream, entries, parked): ${JSON.stringify(await waiting())}`;
-    await until(say, async () => (await also()) && (await waiting()).length === 0, ms);
+    await until(say, async () => (await also()) && (await isEmpty()), ms);
   } finally {
     redis.disconnect();
   }
+}
+
+async function waitingIn(redis: Redis, streams: readonly string[]): Promise<[string, number, number][]> {
+  const step = redis.multi();
+  for (const { stream, later } of streams.map((name) => keysOf(redis, name))) step.xlen(stream).zcard(later);
+  const counts = ((await step.exec()) ?? []).map(([error, count]) => {
+    if (error !== null) throw error;
+    return count as number;
+  });
+  return streams
+    .map((stream, i): [string, number, number] => [stream, counts[2 * i]!, counts[2 * i + 1]!])
+    .filter(([, length, later]) => length + later > 0);
 }

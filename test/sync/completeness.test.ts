@@ -16,7 +16,7 @@ afterEach(() => world[Symbol.asyncDispose]());
 
 const hostsDone = async () => {
   const due = await world.redis.zcount(
-    `repo_backfill:hosts:${world.network.relayUrl}`,
+    keyOf(`repo_backfill:hosts:${world.network.relayUrl}`),
     Date.now() + 500,
     '+inf',
   );
