@@ -92,7 +92,7 @@ async function run(pool: Pool, settled: Settled): Promise<void> {
   if ((await stateOf(pool)) === 'loading') await setState(pool, 'finishing', 'finishing_at = now()');
   seam('bulk:finishing');
   if ((await stateOf(pool)) === 'finishing') {
-    for (const kind of ['index', 'counts'] as const) await workOff(await pending(pool, kind), settled);
+    await workOff(await pending(pool), settled);
     settled.say('adding what was noted meanwhile');
     await mergeNoted(pool, settled.signal);
   }
@@ -153,13 +153,12 @@ async function setState(pool: Pool, state: BulkState, clock: string): Promise<vo
   });
 }
 
-/** What is left to be done, the largest first. */
-async function pending(pool: Pool, kind: Step['kind']): Promise<Step[]> {
+/** What is left to be done: the counts, beside which the first indexes are built, then the largest tables. */
+async function pending(pool: Pool): Promise<Step[]> {
   const { rows } = await pool.query<Step>(
     `SELECT s.name, s.kind, s.of, s.definition, c.relpages AS pages
      FROM headwater.bulk_step s LEFT JOIN pg_class c ON c.oid = to_regclass(quote_ident(s.of))
-     WHERE s.done_at IS NULL AND s.kind = $1 ORDER BY pages DESC, s.name`,
-    [kind],
+     WHERE s.done_at IS NULL ORDER BY s.kind, pages DESC, s.name`,
   );
   return rows;
 }
