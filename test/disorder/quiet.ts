@@ -117,7 +117,8 @@ async function unlistedHosts(redis: Redis, { relayUrls }: Network): Promise<stri
       return cursor === '!ingester-done' && again === 0 ? [] : [`enumeration at ${cursor}, relist ${again}`];
     }),
   );
-  return open.flat();
+  const looked = Object.keys(await redis.hgetall(keysOf(redis, 'repo_backfill').looked));
+  return [...open.flat(), ...looked.map((url) => `list of ${url} to be compared`)];
 }
 
 async function fullStreams(redis: Redis): Promise<string[]> {

@@ -191,9 +191,11 @@ it('chooses repos by collection', async () => {
 
 it('waits at the high-water mark and goes on where it was', async () => {
   relay.repos = repos(0, 5000);
-  start({ INGESTER_HIGH_WATER_MARK: '2500' });
+  const { metric } = start({ INGESTER_HIGH_WATER_MARK: '2500' });
   await eventually(() => streams.redis.xlen('repo_backfill')).toBe(3000);
-  await eventually(() => relay.requests.length).toBe(4);
+  await eventually(() => metric('stream_backpressure', { stream: 'repo_backfill' })).toBe(1);
+  // The fourth page is read and waits, and so does its cursor.
+  expect(relay.requests.length).toBe(4);
   expect(await cursor()).toBe('3000');
   await streams.redis.xtrim('repo_backfill', 'MAXLEN', 0);
   await eventually(cursor).toBe(done);

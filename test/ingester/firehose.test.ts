@@ -73,7 +73,7 @@ describe('events', () => {
   });
 
   it('of other types are passed on, and repos that are out of step sent back', async () => {
-    const author = await Author.create('b');
+    const [author, synced] = await Promise.all([Author.create('b'), Author.create('b-synced')]);
     await author.commitBody(0, [postOp(1)]);
     relay.push(
       { seq: 1, bytes: frame('#identity', { seq: 1, did: author.did, time: time(), handle: 'b.test' }) },
@@ -81,7 +81,7 @@ describe('events', () => {
         seq: 2,
         bytes: frame('#account', { seq: 2, did: author.did, time: time(), active: false, status: 'deleted' }),
       },
-      { seq: 3, bytes: frame('#sync', await author.syncBody(3)) },
+      { seq: 3, bytes: frame('#sync', await synced.syncBody(3)) },
       {
         seq: 4,
         bytes: frame('#commit', { ...(await author.commitBody(4, [postOp(2)])), tooBig: true, ops: [] }),
@@ -99,6 +99,7 @@ describe('events', () => {
       { type: 'repo', seq: 4, sync: true, rev: author.rev },
     ]);
     expect(await streams.jobs(keyOf('repo_backfill:urgent'))).toMatchObject([
+      { did: synced.did, host: relay.host, rev: synced.rev, reason: 'desync' },
       { did: author.did, host: relay.host, rev: author.rev, reason: 'desync' },
     ]);
     expect(await metric('drops_total', { reason: 'unknown-type' })).toBe(1);

@@ -9,7 +9,7 @@ const IGNORED: Record<string, string[]> = {
   'headwater.departure': ['said_at', 'due', 'tries', 'confirmed_at', 'purged_at'],
   'headwater.repo': [
     ...['fetch_id', 'parts', 'parts_done', 'fresh', 'fetch_commit', 'fetch_data', 'links'],
-    ...['gap_at', 'gap_reason', 'asked_at', 'first_seen', 'updated_at'],
+    ...['gap_at', 'gap_reason', 'asked_at', 'listed_at', 'first_seen', 'updated_at'],
   ],
 };
 const IGNORED_TABLES = ['headwater.migration', 'headwater.handle_due', 'headwater.refused_record'];

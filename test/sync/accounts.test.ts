@@ -1,3 +1,4 @@
+import { keysOf } from '@headwater/streams';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Account } from '../simulator/index.ts';
 import { accountFrame } from '../simulator/protocol/frame.ts';
@@ -98,6 +99,23 @@ describe('accounts', () => {
     world.network.life.touch(account);
     account.status = 'active';
     say({ active: true });
+    await world.quiet();
+    expect(await world.differences()).toEqual([]);
+  });
+
+  it('active again is asked about once more where Redis has lost the question', async () => {
+    await started();
+    world.network.life.accounts.hide(account, 'suspended');
+    await world.drained();
+    await world.stop('repo-backfiller');
+    world.network.events.next(account.did, 'commit-lost');
+    world.network.life.touch(account);
+    account.status = 'active';
+    say({ active: true });
+    const { urgent } = keysOf(world.redis, 'repo_backfill');
+    await eventually(() => world.redis.xlen(urgent)).toBe(1);
+    await world.redis.xtrim(urgent, 'MAXLEN', 0);
+    world.start('repo-backfiller');
     await world.quiet();
     expect(await world.differences()).toEqual([]);
   });

@@ -5,8 +5,7 @@ import { eventually, World } from './world.ts';
 /** Behaviour 8: what a relay does not say of its stream. */
 let world: World;
 beforeEach(async () => {
-  // Who is deleted in a gap is in no list: that is told by the account's next event alone.
-  world = await World.create({ seed: 8, repos: 25, hosts: 2, rates: { delete: 0, handle: 0, hide: 20 } });
+  world = await World.create({ seed: 8, repos: 25, hosts: 2, rates: { delete: 10, handle: 0, hide: 20 } });
   world.start();
   await world.network.run({ operations: 60 });
   await world.quiet();
@@ -79,6 +78,48 @@ describe('without a word from the relay', () => {
     await world.network.run({ operations: 3 });
     await world.quiet();
     expect(await breaks('sequence-reset')).toBe(1);
+    await expectTruth();
+  });
+});
+
+describe('an account that is deleted while nobody listens', () => {
+  const suspects = () =>
+    world
+      .rows('SELECT did FROM headwater.departure WHERE suspected')
+      .then((rows) => rows.map(({ did }) => did));
+  const asked = () => world.metric('indexer', 'indexer_absent_accounts_total');
+
+  beforeEach(async () => {
+    await world.stop('ingester');
+    const account = world.network.world.accounts.find(({ active }) => active)!;
+    world.network.life.accounts.delete(account);
+    gone = account.did;
+    await world.network.run({ operations: 120 });
+    world.network.streams.outdate({ keep: 5 });
+  });
+  let gone: string;
+
+  it('is missing from the list, hidden by nothing, and removed when its PDS has said so twice', async () => {
+    const before = await world.records(gone);
+    world.start('ingester');
+    await eventually(suspects).toContain(gone);
+    expect(await world.records(gone)).toEqual(before);
+    expect(await world.rows('SELECT "upstreamStatus" AS s FROM actor WHERE did = $1', [gone])).toEqual([
+      { s: null },
+    ]);
+    await world.quiet();
+    expect(await world.records(gone)).toEqual([]);
+    expect(await asked()).toBeGreaterThan(0);
+    await expectTruth();
+  });
+
+  it('and is known to its PDS again at the second look, is shown as it is', async () => {
+    world.start('ingester');
+    await eventually(suspects).toContain(gone);
+    const account = world.network.world.byDid.get(gone)!;
+    account.status = 'active';
+    await world.quiet();
+    expect((await world.records(gone)).length).toBeGreaterThan(0);
     await expectTruth();
   });
 });

@@ -12,10 +12,12 @@ import {
   databasePool,
   dueDepartures,
   type Gap,
+  knownRevs,
   markRepoState,
   type Pool,
   postponeDeparture,
   purgeRepo,
+  questionAnswered,
   refuteDeparture,
   showAccount,
   withGaps,
@@ -42,9 +44,9 @@ const say = (n: number, active: boolean, word?: string) =>
     [{ type: 'account', seq: n, time: minute(n), did, active, ...(word && { status: word }) } as StreamEvent],
   ]);
 
-async function looks(): Promise<Gap[]> {
+async function looks(againMs = 60_000): Promise<Gap[]> {
   const found: Gap[] = [];
-  await withGaps(pool, { graceMs: 0, againMs: 0, limit: 10 }, async (list) => void found.push(...list));
+  await withGaps(pool, { graceMs: 0, againMs, limit: 10 }, async (list) => void found.push(...list));
   return found;
 }
 
@@ -105,6 +107,22 @@ describe('the status of an account', () => {
       expect(await dueDepartures(pool, 10, 0)).toEqual([]);
     },
   );
+
+  it('active again is asked about until it is answered: what carries the question may lose it', async () => {
+    await fetched(makeRepo(new Random(2), did, 5));
+    await say(1, false, 'deactivated');
+    await say(2, true);
+    expect(await looks(0)).toMatchObject([{ did, reason: 'account' }]);
+    expect(await looks(0)).toMatchObject([{ did, reason: 'account' }]);
+    const known = async () => (await knownRevs(pool, [did])).get(did);
+    expect(await known()).toMatchObject({ gap: false, question: true });
+    // The host was asked before the question arose.
+    await questionAnswered(pool, did, Date.now() - 60_000);
+    expect(await looks(0)).toHaveLength(1);
+    await questionAnswered(pool, did, Date.now() + 60_000);
+    expect(await looks(0)).toEqual([]);
+    expect(await known()).toMatchObject({ gap: false, question: false });
+  });
 
   it('active again has the repo looked at, once, unless a commit shows that nothing was missed', async () => {
     const repo = makeRepo(new Random(2), did, 5);

@@ -127,8 +127,10 @@ export interface KnownRev {
   liveRev: string | null;
   /** null for an active account, or one of which nothing was heard. */
   accountStatus: string | null;
-  /** A gap is suspected. */
+  /** Something is missing or contradicts. */
   gap: boolean;
+  /** Nothing is known to be wrong, and its host is to be asked. */
+  question: boolean;
 }
 
 /** What is known of repos; those never seen are absent. */
@@ -136,7 +138,8 @@ export async function knownRevs(pool: Pool, dids: readonly string[]): Promise<Ma
   const { rows } = await query<KnownRev & { did: string }>(
     pool,
     `SELECT did, state, reason, floor, head, live_rev AS "liveRev", account_status AS "accountStatus",
-       gap_at IS NOT NULL AS gap FROM headwater.repo WHERE did = ANY($1)`,
+       gap_at IS NOT NULL AND gap_reason <> 'account' AS gap,
+       gap_at IS NOT NULL AND gap_reason = 'account' AS question FROM headwater.repo WHERE did = ANY($1)`,
     [dids],
   );
   return new Map(rows.map(({ did, ...known }) => [did, known]));
@@ -176,6 +179,16 @@ export function showAccount(pool: Pool, did: string, time: number): Promise<void
     const before = (await lockRepos(client, [did])).get(did)!;
     await saveAccount(client, before, { active: true, status: null, time });
   });
+}
+
+/** The host was asked at `time` (ms), and nothing was missed: whatever made us ask before that is answered. */
+export async function questionAnswered(pool: Pool, did: string, time: number): Promise<void> {
+  await query(
+    pool,
+    `UPDATE headwater.repo SET gap_at = NULL, gap_reason = NULL, asked_at = NULL
+     WHERE did = $1 AND gap_reason = 'account' AND gap_at < $2`,
+    [did, new Date(time)],
+  );
 }
 
 async function isKnown(client: Client, did: string): Promise<boolean> {

@@ -12,8 +12,8 @@ export interface Gap {
 }
 
 /*
- * A repo under way to us is left alone until it has arrived. What is only to be compared is handed out once: the
- * stream that takes it does not lose it, and there is no telling later whether it was looked at.
+ * A repo under way to us is left alone until it has arrived. A question stays until it is answered (a fetch, the word
+ * of its host, a commit that shows that nothing was missed), so the stream that takes it may lose it.
  */
 const takeGaps = `WITH due AS (
     SELECT did, gap_reason AS reason, head, links FROM headwater.repo
@@ -21,10 +21,7 @@ const takeGaps = `WITH due AS (
       AND (asked_at IS NULL OR asked_at < now() - make_interval(secs => $2))
     ORDER BY gap_at LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED
   )
-  UPDATE headwater.repo r SET asked_at = now(),
-    gap_at = CASE WHEN due.reason = 'account' THEN NULL ELSE r.gap_at END,
-    gap_reason = CASE WHEN due.reason = 'account' THEN NULL ELSE r.gap_reason END
-  FROM due WHERE r.did = due.did
+  UPDATE headwater.repo r SET asked_at = now() FROM due WHERE r.did = due.did
   RETURNING r.did, due.reason, due.head, due.links #>> '{-1,rev}' AS above`;
 
 /**

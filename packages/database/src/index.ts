@@ -15,6 +15,7 @@
  *  - a collection's own rows: src/collections (one builder each), tables.ts;
  *  - what follows from several records: src/derived (see derivation.ts).
  */
+export { type AbsentPage, absentRepos, markListed } from './absent.ts';
 export { type ApplyOptions, applyEvents } from './apply.ts';
 export * from './bulk/index.ts';
 export { collections } from './collections/index.ts';
@@ -24,6 +25,7 @@ export {
   dueDepartures,
   postponeDeparture,
   refuteDeparture,
+  suspectDeparture,
 } from './departures.ts';
 export {
   beginFetch,
@@ -32,6 +34,7 @@ export {
   knownRevs,
   markRepoState,
   markSent,
+  questionAnswered,
   type RepoMark,
   type RepoRow,
   repoRows,

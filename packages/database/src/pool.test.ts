@@ -39,3 +39,17 @@ it('lists come to PostgreSQL as they are', async () => {
     await pool.end();
   }
 });
+
+it('has so many connections and no more, whatever is asked at once', async () => {
+  const applicationName = 'test of the budget';
+  const pool = databasePool({ url: database.url, max: 3, applicationName });
+  try {
+    const sql = 'SELECT count(*)::int AS n FROM pg_stat_activity WHERE application_name = $1';
+    const answers = await Promise.all(
+      Array.from({ length: 40 }, () => pool.query<{ n: number }>(sql, [applicationName])),
+    );
+    expect(Math.max(...answers.map(({ rows }) => rows[0]!.n))).toBe(3);
+  } finally {
+    await pool.end();
+  }
+});

@@ -95,7 +95,7 @@ const updateRepos = {
       parts_done = u.parts_done::int4multirange, fresh = u.fresh, fetch_commit = u.fetch_commit,
       fetch_data = u.fetch_data, live_rev = u.live_rev, head = u.head, head_data = u.head_data,
       links = u.links::jsonb, gap_at = CASE WHEN u.gap THEN coalesce(r.gap_at, now()) END,
-      gap_reason = u.gap_reason, asked_at = CASE WHEN u.gap THEN r.asked_at END,
+      gap_reason = u.gap_reason, asked_at = CASE WHEN u.gap AND u.gap_reason = r.gap_reason THEN r.asked_at END,
       account_status = u.account_status, account_time = to_timestamp(u.account_time / 1000.0),
       actor = u.actor, updated_at = now()
     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::bool[], $8::text[],

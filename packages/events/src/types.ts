@@ -109,6 +109,8 @@ export interface RepoJob {
   reason?: string;
   /** Fetch and compare even where the stored rev is as new as the listed one. */
   force?: boolean;
+  /** When the list was begun, in ms; only of a list that is made because events were missed. */
+  look?: number;
 }
 
 /** Whether an event came from a whole fetch. */

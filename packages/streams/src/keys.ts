@@ -16,6 +16,8 @@ export interface StreamKeys {
   cursor(host: string): string;
   /** A further key of the stream about one host: `firehose_live:time:HOST`. */
   beside(name: string, host: string): string;
+  /** Hash of the whole lists that are through and not yet compared with what is stored: `HOST BEGUN_MS` → JSON. */
+  looked: string;
   /** The last batch of a producer, so that a batch sent twice is written once. */
   producer(id: string): string;
 }
@@ -41,6 +43,7 @@ export function keysOf(redis: Redis, stream: string): StreamKeys {
     attempts: `${self}:attempts`,
     cursor: (host) => `${tag}:cursor:${host}`,
     beside: (name, host) => `${tag}:${name}:${host}`,
+    looked: `${tag}:looked`,
     producer: (id) => `${self}:producer:${id}`,
   };
 }

@@ -25,6 +25,7 @@ export class IndexerMetrics {
   readonly purged;
   readonly tombstones;
   readonly lost;
+  readonly absent;
 
   constructor(metrics: Metrics) {
     this.#rows = metrics.counter('indexer_rows_total', 'Rows inserted, by table.', ['table']);
@@ -73,6 +74,10 @@ export class IndexerMetrics {
     this.lost = metrics.counter(
       'indexer_lost_fetches_total',
       'Repos fetched again because parts of them were lost or are among the dead letters.',
+    );
+    this.absent = metrics.counter(
+      'indexer_absent_accounts_total',
+      'Accounts asked about because a whole list, made after events were missed, does not name them.',
     );
     this.agedHandles = metrics.counter(
       'indexer_aged_handles_total',

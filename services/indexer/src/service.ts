@@ -3,6 +3,7 @@ import { createIdentity } from '@headwater/identity';
 import { type Context, sleep, startOpsServer, supervise } from '@headwater/ops';
 import { checkRedis, connect, lagMetrics, type Redis, streamMetrics, whileAllowed } from '@headwater/streams';
 import { XrpcClient } from '@headwater/xrpc';
+import { askAbsent } from './absent.ts';
 import { followDepartures } from './departures.ts';
 import { sendGaps } from './gaps.ts';
 import { refreshHandles, verifyHandles } from './handles.ts';
@@ -79,6 +80,7 @@ async function runTasks(context: Context<'indexer'>, pool: Pool, redis: Redis): 
     tasks.push(supervise('gaps', (until) => sendGaps(gaps, until), { signal, log, metrics }));
     const upkeep = { pool, redis, log, metrics: own };
     tasks.push(supervise('tombstones', (until) => collectOld(upkeep, until), { signal, log, metrics }));
+    tasks.push(supervise('absent-accounts', (until) => askAbsent(upkeep, until), { signal, log, metrics }));
     tasks.push(supervise('lost-fetches', (until) => findLost(upkeep, until), { signal, log, metrics }));
     const departures = { pool, identities: identity.identities, client, log, metrics: own };
     const depart = (until: AbortSignal) => followDepartures(departures, until);

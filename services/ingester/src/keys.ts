@@ -12,6 +12,8 @@ export interface HostKeys {
   resume: string;
   /** Set by whoever finds that events were missed: the next look starts from the beginning. */
   relist: string;
+  /** When the present look was begun, in ms: only while one from the start is under way, because events were missed. */
+  look: string;
   /** Of a relay: sorted set of the hosts that it knows, by the time when each is to be listed (ms). */
   hosts: string;
   /** List of ranges that the enumeration had to skip, as JSON. */
@@ -27,6 +29,7 @@ export function hostKeys(redis: Redis, stream: string, host: string): HostKeys {
     lease: beside('lease', host),
     resume: beside('resume', host),
     relist: beside('relist', host),
+    look: beside('look', host),
     hosts: beside('hosts', host),
     skipped: beside('skipped', host),
   };

@@ -80,6 +80,8 @@ export async function fetchRepo(context: FetchContext, task: Task): Promise<Outc
   } catch (error) {
     if (!isTerminal(error)) throw error;
     await store.unavailable(job.did, `identity-${error.reason}`);
+    const isGone = error.reason === 'tombstoned' || error.reason === 'not-found';
+    if (isGone && known) await store.suspectGone(job.did, Date.now());
     return { end: 'unavailable', reason: error.reason };
   }
 }
@@ -195,8 +197,13 @@ class Fetch {
     const { rev } = await patience.wait(getLatestCommit(this.#context.client, pds, did, { signal }));
     await patience.resume();
     const outcome = covers(this.#known, rev);
-    if (!outcome) await turn.request(signal);
-    else if (job.active && this.#known?.accountStatus != null) await this.#context.store.active(did, askedAt);
+    if (!outcome) {
+      await turn.request(signal);
+      return undefined;
+    }
+    const { store } = this.#context;
+    if (job.active && this.#known?.accountStatus != null) await store.active(did, askedAt);
+    if (this.#known?.question) await store.answered(did, askedAt);
     return outcome;
   }
 
@@ -208,6 +215,7 @@ class Fetch {
     if (fresh.pds !== pds) return { end: 'later', reason: 'moved', afterMs: 0 };
     const reason = error.errorName ?? 'unavailable';
     await store.unavailable(did, reason, saidAt);
+    if (reason === 'RepoNotFound' && this.#known) await store.suspectGone(did, saidAt);
     return { end: 'unavailable', reason };
   }
 }

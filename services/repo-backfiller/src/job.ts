@@ -10,7 +10,8 @@ const STATUS = /^[a-zA-Z-]{1,64}$/;
  * @throws InvalidEntryError
  */
 export function decodeJob(fields: Record<string, string>): RepoJob {
-  const { status, ...job } = decodeRepoJob(fields);
+  const { status, look, ...rest } = decodeRepoJob(fields);
+  const job: RepoJob = Number.isSafeInteger(look) ? { ...rest, look: look! } : rest;
   if (!DID.test(job.did)) throw new InvalidEntryError('bad-field', '`did` should be a DID');
   return typeof status === 'string' && STATUS.test(status) ? { ...job, status } : job;
 }

@@ -1,9 +1,12 @@
+import { markListed } from '@headwater/database/absent';
+import { suspectDeparture } from '@headwater/database/departures';
 import {
   beginFetch,
   type KnownRev,
   knownRevs,
   markRepoState,
   markSent,
+  questionAnswered,
   repoRows,
   showAccount,
 } from '@headwater/database/fetches';
@@ -30,15 +33,39 @@ const statusOf: Record<string, string> = {
 export class RepoStore {
   readonly #pool: Pool;
   readonly #known: Batcher<string, KnownRev>;
+  readonly #listed: Batcher<{ did: string; look: number }, true>;
 
   constructor(pool: Pool) {
     this.#pool = pool;
     this.#known = new Batcher((dids) => ours(knownRevs(pool, dids)), ASKED_AT_ONCE);
+    this.#listed = new Batcher((all) => ours(this.#mark(all)), ASKED_AT_ONCE);
   }
 
   /** What is stored of a repo; questions of many workers go together. */
   known(did: string): Promise<KnownRev | undefined> {
     return this.#known.get(did);
+  }
+
+  /** A list that was begun at `look` names the repo. */
+  async listed(did: string, look: number): Promise<void> {
+    await this.#listed.get({ did, look });
+  }
+
+  async #mark(all: readonly { did: string; look: number }[]) {
+    for (const [look, some] of Map.groupBy(all, (one) => one.look)) {
+      await markListed(this.#pool, [...new Set(some.map(({ did }) => did))], look);
+    }
+    return new Map<{ did: string; look: number }, true>();
+  }
+
+  /** Its host was asked at `time` (ms), and we hold what it has. */
+  async answered(did: string, time: number): Promise<void> {
+    await ours(questionAnswered(this.#pool, did, time));
+  }
+
+  /** Its present host does not know it, though we hold a repo of it. `time`: when it was asked, in ms. */
+  async suspectGone(did: string, time: number): Promise<void> {
+    await ours(suspectDeparture(this.#pool, did, time));
   }
 
   /** Raises the floor before the comparison; says whether there is anything to do at all. */

@@ -48,7 +48,9 @@ export class Worker {
    * @throws TransientError when PostgreSQL or Redis is at fault; AbortError when the service stops
    */
   async take(entry: Delivered<RepoJob>, signal: AbortSignal): Promise<Verdict<RepoJob>[]> {
-    const { did } = entry.item;
+    const { did, look } = entry.item;
+    // Before it is put off for whatever reason: that it is listed is true already.
+    if (look !== undefined) await this.#options.context.store.listed(did, look);
     if (this.#underWay.has(did)) {
       return [{ entry, outcome: 'later', reason: 'same-repo', afterMs: SAME_REPO_MS }];
     }

@@ -185,4 +185,20 @@ export const database: readonly Mutant[] = [
     to: "if (link.since > head!) return 'fits';",
     tests: [`${src}/chain.test.ts`],
   },
+  {
+    name: 'database/connections-unbounded',
+    breaks: 'PostgreSQL connections: one budget a process',
+    file: `${src}/pool.ts`,
+    from: '    max,\n    application_name',
+    to: '    max: 10 * max,\n    application_name',
+    tests: [`${src}/pool.test.ts`],
+  },
+  {
+    name: 'database/bulk-path-derives-nothing',
+    breaks: 'rows missing on the batch path only: both paths leave the same rows',
+    file: `${src}/write.ts`,
+    from: 'this.gather(versions, collection.claim?.table);',
+    to: 'this.gather(versions.filter((version) => !direct.has(version)), collection.claim?.table);',
+    tests: [`${src}/convergence.test.ts`],
+  },
 ];

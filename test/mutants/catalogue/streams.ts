@@ -71,6 +71,14 @@ export const streams: readonly Mutant[] = [
     tests: [`${src}/producer.test.ts`],
   },
   {
+    name: 'streams/workers-idle',
+    breaks: '120 workers idle: workers pull, one slow entry holds back no other',
+    file: `${src}/consume.ts`,
+    from: '{ length: this.#settings.key ? 1 : this.#settings.concurrency }',
+    to: '{ length: 1 }',
+    tests: [`${src}/consume.test.ts`],
+  },
+  {
     name: 'ops/task-dies-quietly',
     breaks: 'a task that fails is started again',
     file: 'packages/ops/src/supervise.ts',

@@ -1,6 +1,6 @@
 import { encodeRepoJob, type RepoJob } from '@headwater/events';
 import { type Logger, seam, sleep } from '@headwater/ops';
-import { type AppendOptions, type Producer, type Redis, readCursor } from '@headwater/streams';
+import { type AppendOptions, keysOf, type Producer, type Redis, readCursor } from '@headwater/streams';
 import type { ListedRepo, RepoPage } from '@headwater/xrpc';
 import { type HostKeys, hostKeys } from '../keys.ts';
 import type { IngesterMetrics } from '../metrics.ts';
@@ -54,6 +54,8 @@ export class Enumeration {
   readonly #reader: PageReader;
   /** Repos listed by the present look. */
   listed = 0;
+  /** When the present look was begun, where it is one from the start because events were missed. */
+  #look: number | undefined;
   /** The last page of the look before, which a host without a cursor at its end repeats. */
   #repeated = new Set<string>();
 
@@ -100,6 +102,7 @@ export class Enumeration {
     most = Number.POSITIVE_INFINITY,
   ): Promise<{ repos: number; isEnd: boolean }> {
     const { cursor: from, afresh } = await this.#start();
+    this.#look = afresh ? Date.now() : await this.#lookUnderWay();
     const loops = new LoopDetector(this.#options.host, from);
     let cursor = from;
     this.listed = 0;
@@ -126,6 +129,12 @@ export class Enumeration {
     return { cursor: from ?? undefined, afresh: false };
   }
 
+  /** The look from the start that a process before this one has begun. */
+  async #lookUnderWay(): Promise<number | undefined> {
+    const begun = await this.#options.redis.get(this.#keys.look);
+    return begun === null ? undefined : Number(begun);
+  }
+
   async #write({ page, cursor, skipped }: PageRead, afresh: boolean, signal: AbortSignal): Promise<void> {
     const { producer, name, metrics, guard } = this.#options;
     const last = page.cursor === undefined;
@@ -142,6 +151,8 @@ export class Enumeration {
         extra: (step) => {
           if (last && resume !== undefined) step.set(this.#keys.resume, resume);
           if (afresh) step.del(this.#keys.relist);
+          if (afresh) step.set(this.#keys.look, String(this.#look));
+          if (last) this.#endLook(step);
           if (noteworthy) this.#keep(step, skipped);
         },
       },
@@ -152,9 +163,18 @@ export class Enumeration {
     if (noteworthy) this.#logSkip(skipped);
   }
 
+  /** What a relay's whole list does not name is asked about: see absent.ts of packages/database. */
+  #endLook(step: { call(name: string, key: string, ...args: (string | number)[]): unknown }) {
+    const { redis, producer, name, host, isPds = false } = this.#options;
+    step.call('DEL', this.#keys.look);
+    if (this.#look === undefined || isPds || name !== host) return;
+    step.call('HSET', keysOf(redis, producer.stream).looked, `${name} ${this.#look}`, '{}');
+  }
+
   #job({ did, rev, active, status }: ListedRepo) {
     const { host, isPds = false } = this.#options;
-    const job: RepoJob = { did, host, rev, active, ...(status !== undefined && { status }) };
+    const look = this.#look === undefined ? {} : { look: this.#look };
+    const job: RepoJob = { did, host, rev, active, ...(status !== undefined && { status }), ...look };
     return encodeRepoJob(isPds && !active ? { ...job, rev: '', reason: 'account' } : job);
   }
 
