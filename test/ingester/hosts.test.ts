@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
+import { empty, keyOf } from '../support/redis.ts';
 import { FakeHost, json } from './fake-host.ts';
 import { eventually, type Streams, startIngester, startStreams } from './run.ts';
 
@@ -11,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => streams[Symbol.asyncDispose]());
 beforeEach(async () => {
-  await streams.redis.flushall();
+  await empty(streams.redis);
   [relay, host] = await Promise.all([FakeHost.start(), FakeHost.start()]);
 });
 afterEach(() => Promise.all([relay, host].map((one) => one[Symbol.asyncDispose]())));
@@ -31,9 +32,9 @@ it('a host that makes DIDs up lists so many in one look, and the rest in the nex
   const looks = (outcome: string) => metric('host_looks_total', { outcome });
   await eventually(() => looks('more-than-expected')).toBe(1);
   expect(await streams.redis.xlen('repo_backfill')).toBe(10_000);
-  expect(await streams.redis.get(`repo_backfill:cursor:${host.host}`)).toBe('10000');
+  expect(await streams.redis.get(keyOf(`repo_backfill:cursor:${host.host}`))).toBe('10000');
   // Due again.
-  await streams.redis.zadd(`repo_backfill:hosts:${relay.host}`, 0, host.host);
+  await streams.redis.zadd(keyOf(`repo_backfill:hosts:${relay.host}`), 0, host.host);
   await eventually(() => looks('done')).toBe(1);
   const dids = (await streams.jobs()).map(({ did }) => did);
   expect([dids.length, new Set(dids).size]).toEqual([13_000, 13_000]);
