@@ -40,14 +40,16 @@ function start(): Promise<RunningService> {
 
 /** What is in the streams now; every frame and repo up to the cursor must be. */
 async function check(): Promise<{ seq: number; listed: number }> {
-  const multi = await streams.redis
-    .multi()
-    .get(keyOf(`firehose_live:cursor:${relay.host}`))
-    .xrange('firehose_live', '-', '+')
-    .get(keyOf(`repo_backfill:cursor:${relay.host}`))
-    .xrange('repo_backfill', '-', '+')
-    .exec();
-  const [seqText, live, listText, list] = multi!.map(([, value]) => value) as [
+  // A stream and its cursor share a slot; two streams need not.
+  const steps = ['firehose_live', 'repo_backfill'].map((stream) =>
+    streams.redis
+      .multi()
+      .get(keyOf(`${stream}:cursor:${relay.host}`))
+      .xrange(stream, '-', '+')
+      .exec(),
+  );
+  const answers = (await Promise.all(steps)).flatMap((answer) => answer!);
+  const [seqText, live, listText, list] = answers.map(([, value]) => value) as [
     string,
     [string, string[]][],
     string | null,

@@ -101,8 +101,7 @@ export const trouble: Cause[] = [
     meanwhile: async (place) => {
       const { redis, network } = place.world;
       // The one slot that the test leaves it.
-      await redis.del('identity:0');
-      await redis.rpush('identity:0', 'no document');
+      await redis.multi().del('identity:0').rpush('identity:0', 'no document').exec();
       await fetchAgain(place, network.life.accounts.create().did);
     },
     moves: { headwater_identity_cache_errors_total: {} },

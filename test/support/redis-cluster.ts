@@ -32,7 +32,7 @@ export async function startRedisCluster({
   ...options
 }: TestRedisOptions & { replicas?: boolean } = {}): Promise<TestCluster> {
   const servers = await startNodes(replicas ? 6 : 3, options);
-  const nodes = servers.map((server) => connect(server.url));
+  const nodes = servers.map((server) => open(server, options));
   try {
     await join(nodes, servers[0]!.port);
   } finally {
@@ -44,7 +44,7 @@ export async function startRedisCluster({
   };
   const stop = () => each((server) => server.stop());
   const masterOf = async (key: string) => {
-    const node = connect(servers[0]!.url);
+    const node = open(servers[0]!, options);
     const slot = Number(await node.cluster('KEYSLOT', key));
     node.disconnect();
     return servers[thirds.findIndex(([from, to]) => slot >= from && slot <= to)]!;
@@ -57,7 +57,7 @@ export async function startRedisCluster({
     kill: () => each((server) => server.kill()),
     restart: async () => {
       await each((server) => server.restart());
-      await untilWhole(servers);
+      await untilWhole(servers.map((server) => open(server, options)));
     },
   };
 }
@@ -83,8 +83,13 @@ async function startNodes(count: number, options: TestRedisOptions): Promise<Tes
   }
 }
 
-async function untilWhole(servers: readonly TestRedis[]): Promise<void> {
-  const nodes = servers.map((server) => connect(`redis://127.0.0.1:${server.port}`));
+/** A client of one node, with the password that its arguments give it. */
+function open({ url }: TestRedis, { args = [] }: TestRedisOptions): Redis {
+  const at = args.indexOf('--requirepass');
+  return connect(at < 0 ? url : url.replace('://', `://:${args[at + 1]}@`));
+}
+
+async function untilWhole(nodes: readonly Redis[]): Promise<void> {
   const info = async (node: Redis) => String(await node.cluster('INFO'));
   await untilAll(nodes, async (node) => (await info(node)).includes('cluster_state:ok'));
   for (const node of nodes) node.disconnect();
