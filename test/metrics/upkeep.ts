@@ -66,6 +66,18 @@ export const upkeep: Cause[] = [
     },
   },
   {
+    name: 'an account is deleted while nobody listens',
+    act: async (place) => {
+      const { network } = place.world;
+      await place.world.stop('ingester');
+      network.life.accounts.delete(someAccount(place));
+      await network.run({ operations: 120 });
+      network.streams.outdate({ keep: 5 });
+      place.world.start('ingester');
+    },
+    moves: { headwater_indexer_absent_accounts_total: {} },
+  },
+  {
     name: 'an event comes that a fetch has overtaken',
     act: async (place) => {
       const { did } = someAccount(place);
