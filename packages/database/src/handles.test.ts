@@ -16,7 +16,15 @@ const handles = async () => {
   return Object.fromEntries(rows.map(({ did, handle }) => [did, handle]));
 };
 
+/** What has a row in `actor` already. */
+const seen = (...dids: string[]) =>
+  pool.query(
+    `INSERT INTO actor (did, "indexedAt") SELECT did, '2026-01-01T00:00:00.000Z' FROM unnest($1::text[]) did`,
+    [dids],
+  );
+
 it('gives a contended handle to the account that proved it last', async () => {
+  await seen('did:plc:a', 'did:plc:b');
   await writeHandle(pool, 'did:plc:a', 'alice.test', null);
   await writeHandle(pool, 'did:plc:b', 'alice.test', null);
   expect(await handles()).toEqual({ 'did:plc:a': null, 'did:plc:b': 'alice.test' });
@@ -24,8 +32,20 @@ it('gives a contended handle to the account that proved it last', async () => {
   expect(await handles()).toEqual({ 'did:plc:a': null, 'did:plc:b': null });
 });
 
+it('brings no account back that was deleted while its handle was looked at, and takes the handle from nobody', async () => {
+  await seen('did:plc:a');
+  await writeHandle(pool, 'did:plc:a', 'alice.test', null);
+  await pool.query(`INSERT INTO headwater.handle_due (did, due) VALUES ('did:plc:gone', now())`);
+  for (const handle of ['alice.test', null]) {
+    await writeHandle(pool, 'did:plc:gone', handle, 0);
+    expect(await handles()).toEqual({ 'did:plc:a': 'alice.test' });
+    expect(await dueHandles(pool, 8, 0)).toEqual([]);
+  }
+});
+
 it('survives accounts that swap and claim handles at the same moment', async () => {
   const dids = ['a', 'b', 'c', 'd'].map((name) => `did:plc:${name}`);
+  await seen(...dids);
   for (let round = 0; round < 20; round++) {
     await Promise.all(dids.map((did, i) => writeHandle(pool, did, `h${(i + round) % 3}.test`, null)));
   }
@@ -41,6 +61,7 @@ it('lends what is due to one worker at a time, and forgets or postpones what is 
   const lent = (await Promise.all([1, 2, 3].map(() => dueHandles(pool, 8, 60_000)))).flat();
   expect(new Set(lent.map(({ did }) => did)).size).toBe(20);
   expect(await dueHandles(pool, 8, 60_000)).toEqual([]);
+  await seen('did:plc:1', 'did:plc:2');
   await writeHandle(pool, 'did:plc:1', 'one.test', null);
   await writeHandle(pool, 'did:plc:2', null, 0);
   await postponeHandle(pool, 'did:plc:3', 0);

@@ -67,6 +67,7 @@ export async function agedHandles(
 
 /**
  * Notes what an account's handle is now. A handle that another account held is taken from it: it can name only one.
+ * Of an account that has no row (any more) nothing is noted.
  *
  * @param handle verified in both directions; null when there is none
  * @param againMs when to look again; null not before an identity event or its age asks for it
@@ -91,16 +92,16 @@ export async function writeHandle(
 function writeOnce(pool: Pool, did: string, handle: string | null, againMs: number | null): Promise<void> {
   const at = new Date().toISOString();
   return inTransaction(pool, async (client) => {
-    if (handle !== null) {
+    const own = await client.query('SELECT FROM actor WHERE did = $1 FOR NO KEY UPDATE', [did]);
+    // Deleted while its handle was looked at: its row does not come again.
+    const isGone = own.rowCount === 0;
+    if (!isGone && handle !== null) {
       await client.query('UPDATE actor SET handle = NULL WHERE handle = $1 AND did <> $2', [handle, did]);
     }
-    await client.query(
-      `INSERT INTO actor (did, handle, "indexedAt") VALUES ($1, $2, $3)
-       ON CONFLICT (did) DO UPDATE SET handle = excluded.handle, "indexedAt" = excluded."indexedAt"`,
-      [did, handle, at],
-    );
-    if (againMs === null) await client.query('DELETE FROM headwater.handle_due WHERE did = $1', [did]);
-    else await postpone(client, did, againMs);
+    await client.query('UPDATE actor SET handle = $2, "indexedAt" = $3 WHERE did = $1', [did, handle, at]);
+    if (isGone || againMs === null) {
+      await client.query('DELETE FROM headwater.handle_due WHERE did = $1', [did]);
+    } else await postpone(client, did, againMs);
   });
 }
 

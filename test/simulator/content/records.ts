@@ -5,7 +5,7 @@ import { type Catalog, POST } from './catalog.ts';
 import type { Kind, Plan } from './plan.ts';
 import { bare } from './post.ts';
 import { numberOf, type Random } from './random.ts';
-import { image, timeText, words } from './text.ts';
+import { image, name, timeText, words } from './text.ts';
 
 /** A record under its path, `collection/rkey`. */
 export type PathJson = [path: string, json: Json];
@@ -165,11 +165,12 @@ function listItem(place: Place): Json | undefined {
 }
 
 function generator({ catalog, index, random, createdAt }: Place): Json {
-  return { did: catalog.did(index), displayName: words(random, 2), description: words(random, 8), createdAt };
+  const displayName = name(random, 2, 24);
+  return { did: catalog.did(index), displayName, description: words(random, 8), createdAt };
 }
 
 function starterPack({ catalog, index, random, createdAt }: Place): Json {
-  return { name: words(random, 3), list: ownList(catalog, index, 0), createdAt };
+  return { name: name(random, 3, 50), list: ownList(catalog, index, 0), createdAt };
 }
 
 export function profile(catalog: Catalog, index: number, random: Random): Json {

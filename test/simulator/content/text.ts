@@ -42,6 +42,11 @@ export function words(random: Random, count: number): string {
   return text;
 }
 
+/** A name of at most `most` graphemes, which the lexicons count. */
+export function name(random: Random, count: number, most: number): string {
+  return [...words(random, count)].slice(0, most).join('');
+}
+
 export function lang(random: Random): string {
   return random.pick(LANGS);
 }

@@ -3,7 +3,7 @@ import { POST } from '../content/catalog.ts';
 import { makePost } from '../content/post.ts';
 import type { Random } from '../content/random.ts';
 import { profile } from '../content/records.ts';
-import { words } from '../content/text.ts';
+import { name, words } from '../content/text.ts';
 import type { Json } from '../protocol/cbor.ts';
 import type { Account } from './account.ts';
 import type { Change } from './repo.ts';
@@ -100,6 +100,9 @@ const NAMED: Record<string, string> = {
   'app.bsky.feed.generator': 'displayName',
 };
 
+/** The shortest limit of any of these (a feed's display name), in graphemes. */
+const SHORT = 24;
+
 /** Another text or name; what a record points at stays. */
 function edit(at: Desk): Change[] {
   const { account, random } = at;
@@ -109,7 +112,7 @@ function edit(at: Desk): Change[] {
     const field = path && NAMED[path.slice(0, path.indexOf('/'))];
     if (!field || at.world.odd.has(`at://${account.did}/${path}`)) continue;
     const { facets: _, ...json } = repo.json(path)!;
-    return [{ action: 'update', path, json: { ...json, [field]: words(random, 2 + random.below(4)) } }];
+    return [{ action: 'update', path, json: { ...json, [field]: name(random, 2 + random.below(4), SHORT) } }];
   }
   return changeProfile(at);
 }
