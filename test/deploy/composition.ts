@@ -23,7 +23,7 @@ export interface Around {
  * copies. Only what a container has to itself is another one here: the
  * network (loopback, a port for each copy), host names, paths of mounts.
  */
-export class Composition implements AsyncDisposable {
+export class Composition {
   readonly containers = new Map<string, Container>();
   readonly compose: Compose = readCompose();
   readonly #around: Around;
@@ -41,7 +41,7 @@ export class Composition implements AsyncDisposable {
       await Promise.all(self.#ours().map((name) => self.#start(name)));
       await Promise.all(self.#ours().map((name) => self.#reached(name, 'service_healthy')));
     } catch (error) {
-      await self[Symbol.asyncDispose]();
+      await self.stop();
       throw error;
     }
     return self;
@@ -69,10 +69,6 @@ export class Composition implements AsyncDisposable {
   /** `docker compose stop`. */
   async stop(): Promise<void> {
     await Promise.all([...this.containers.values()].map((container) => container.stop()));
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.stop();
   }
 
   /** Those of our image that no profile holds back. */
@@ -178,7 +174,6 @@ export class Composition implements AsyncDisposable {
   }
 }
 
-/** What the image sets. */
 /** What the image sets for everything that runs in it. */
 export function imageEnvironment(): Record<string, string> {
   const last = readText('deploy/Dockerfile')

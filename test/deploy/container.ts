@@ -27,7 +27,7 @@ const FIRST_PAUSE_MS = 100;
  *
  *     starting ──probe──► healthy ◄──► unhealthy      ends ──restart──► starting
  */
-export class Container implements AsyncDisposable {
+export class Container {
   readonly copy: Copy;
   health: Health = 'starting';
   restarts = 0;
@@ -65,10 +65,6 @@ export class Container implements AsyncDisposable {
     await this.#child.stop('SIGTERM', durationMs(this.copy.service.stop_grace_period ?? '10s'));
     const { code, signal } = await this.#child.exited;
     if (running && code !== 0) this.#complain(`was stopped and ended with ${code ?? signal}`);
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.stop();
   }
 
   #start(): void {

@@ -62,40 +62,44 @@ afterAll(async () => {
 // The file has one Redis.
 it.skipIf(onCluster)(
   `all of docker-compose.prod.yml, of each service that works a copy killed at work, seed ${SEED}`,
-  async () => {
+  async ({ onTestFinished }) => {
     const client = connect(onLoopback(makeSecrets(folder)('redis_url'), redis.port), { name: 'test' });
-    try {
-      await using up = await Composition.up({
-        folder,
-        ports: { redis: redis.port, postgres: Number(new URL(database.url).port) },
-        settings: settingsFor(network),
-        scale: { 'repo-backfiller': 2, 'indexer-backfill': 2 },
-      });
-      const lost = await liveWhileKilled(up, client);
-      console.log(`seed ${SEED}: in hand of what was killed: ${JSON.stringify(lost)}`);
-      const options = {
-        redis: client,
-        databaseUrl: database.url,
-        network,
-        ms: 60_000,
-        check: () => expect(up.complaints).toEqual([]),
-      };
-      await untilHeard(options);
-      network.settle();
-      await untilQuiet(options);
-      await expectInOrder(up, client);
-      await up.stop();
-      expect(up.complaints).toEqual([]);
-    } finally {
-      client.disconnect();
-    }
+    onTestFinished(() => client.disconnect());
+    const up = await Composition.up({
+      folder,
+      ports: { redis: redis.port, postgres: Number(new URL(database.url).port) },
+      settings: settingsFor(network),
+      scale: { 'repo-backfiller': 2, 'indexer-backfill': 2 },
+    });
+    // Also where the time is up, which ends no function: nothing is to go on beside another try.
+    onTestFinished(() => up.stop());
+    const over = new AbortController();
+    onTestFinished(() => over.abort());
+    const lost = await liveWhileKilled(up, client, over);
+    console.log(`seed ${SEED}: in hand of what was killed: ${JSON.stringify(lost)}`);
+    const options = {
+      redis: client,
+      databaseUrl: database.url,
+      network,
+      ms: 60_000,
+      check: () => expect(up.complaints).toEqual([]),
+    };
+    await untilHeard(options);
+    network.settle();
+    await untilQuiet(options);
+    await expectInOrder(up, client);
+    await up.stop();
+    expect(up.complaints).toEqual([]);
   },
-  180_000,
+  300_000,
 );
 
 /** The network lives on while a copy of each service is killed with work in hand. */
-async function liveWhileKilled(up: Composition, client: Redis): Promise<Record<string, number>> {
-  const over = new AbortController();
+async function liveWhileKilled(
+  up: Composition,
+  client: Redis,
+  over: AbortController,
+): Promise<Record<string, number>> {
   const living = network.run({ operations: 100_000, perSecond: 150, signal: over.signal });
   const lost: Record<string, number> = {};
   for (const [stream, group, name] of WORKERS) {
