@@ -35,7 +35,6 @@ it('a program that ends before it is ready says what it printed', async () => {
 it('a second Redis on the same data waits for the first one', async () => {
   const first = await startRedisServer({ folder, aof: true });
   const second = startRedisServer({ folder, aof: true, port: first.port });
-  await sleep(200);
   await first.stop();
   const server = await second;
   expect(server.port).toBe(first.port);

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { lagOf } from './lag.ts';
 import { Producer } from './producer.ts';
@@ -18,6 +19,7 @@ it('keeps the limits of items, and never has two of one key at once', async () =
   const stream = await filled(2000);
   const running = new Set<number>();
   let most = 0;
+  const together = Promise.withResolvers<void>();
   await using consumer = consumeNumbers({
     redis: used.redis,
     stream,
@@ -30,7 +32,10 @@ it('keeps the limits of items, and never has two of one key at once', async () =
       for (const key of keys) expect(running.has(key)).toBe(false);
       for (const key of keys) running.add(key);
       most = Math.max(most, running.size);
-      await new Promise((resolve) => setTimeout(resolve, 1));
+      // Lanes meet here, so that each write lies beside others.
+      if (running.size > 2) together.resolve();
+      await together.promise;
+      await setImmediate();
       for (const key of keys) running.delete(key);
     },
   });
@@ -79,10 +84,7 @@ it('lets workers pull when there is no key', async () => {
   const stream = await filled(100);
   let running = 0;
   let most = 0;
-  let release = () => {};
-  const held = new Promise<void>((resolve) => {
-    release = resolve;
-  });
+  const [held, all] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   await using consumer = consumeNumbers({
     redis: used.redis,
     stream,
@@ -90,13 +92,14 @@ it('lets workers pull when there is no key', async () => {
     write: async ([entry]) => {
       most = Math.max(most, ++running);
       // One long job holds back nobody else.
-      await (entry!.item === 0 ? held : new Promise((resolve) => setTimeout(resolve, 3)));
+      if (running === 10) all.resolve();
+      await (entry!.item === 0 ? held : all).promise;
       running--;
     },
   });
   await until(() => consumer.written.length >= 99);
   expect(consumer.written).not.toContain(0);
-  release();
+  held.resolve();
   await until(quiet(stream));
   expect(most).toBe(10);
   expect(consumer.batches.every((batch) => batch.length === 1)).toBe(true);

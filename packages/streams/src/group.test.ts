@@ -148,7 +148,12 @@ it('removes consumers that are gone, never one that holds something', async () =
   const names = async () =>
     ((await used.redis.xinfo('CONSUMERS', stream, 'group')) as string[][]).map((of) => of[1]).sort();
   await until(async () => (await names()).length === 2);
-  await new Promise((resolve) => setTimeout(resolve, 5));
+  // Idle for longer than is allowed it.
+  await until(async () => {
+    const consumers = (await used.redis.xinfo('CONSUMERS', stream, 'group')) as (string | number)[][];
+    const empty = consumers.find((of) => of[1] === 'empty')!;
+    return Number(empty[empty.indexOf('idle') + 1]) > 1;
+  });
   await using _ = consumeNumbers({ redis: used.redis, stream, claimIdleMs: 600_000, forgetConsumerMs: 1 });
   await until(async () => !(await names()).includes('empty'));
   expect(await names()).toContain('busy');

@@ -1,4 +1,5 @@
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { startRedis } from '../../../test/support/index.ts';
 import { connect } from './connect.ts';
@@ -28,7 +29,7 @@ it('never exceeds its mark and one batch, loses and doubles nothing', async () =
     batchItems: 400,
     write: async () => {
       longest = Math.max(longest, await used.redis.xlen(stream));
-      await new Promise((resolve) => setTimeout(resolve, 2));
+      await setImmediate();
     },
   });
   const half = total / 2;
@@ -84,7 +85,9 @@ it('writes neither entries nor cursor once its guard is another one', async () =
 
 it('stops waiting when the signal aborts, and writes nothing', async () => {
   const stream = newStream();
-  const producer = new Producer(used.redis, stream, { highWaterMark: 1 });
+  let waits = 0;
+  const metrics = { ...noMetrics, pressed: (_: string, pressure?: Pressure) => void (pressure && waits++) };
+  const producer = new Producer(used.redis, stream, { highWaterMark: 1, metrics });
   await producer.append(numbers(0, 1));
   const stop = new AbortController();
   const waiting = producer.append(numbers(1, 2));
@@ -94,8 +97,9 @@ it('stops waiting when the signal aborts, and writes nothing', async () => {
   await used.redis.xtrim(stream, 'MAXLEN', 0);
   await waiting;
   const stopToo = new AbortController();
+  const before = waits;
   const full = producer.append(numbers(3, 4), { signal: stopToo.signal });
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await until(() => waits > before);
   stopToo.abort();
   await expect(full).rejects.toMatchObject({ name: 'AbortError' });
   await used.redis.xtrim(stream, 'MAXLEN', 0);

@@ -67,14 +67,13 @@ export async function finishBulk(options: FinishOptions): Promise<void> {
   assertSchemaName(settled.schema);
   if (!/^\d+ ?(kB|MB|GB)$/.test(settled.memory))
     throw new BulkError(`${settled.memory} is no size, as 512MB is`);
+  const { url, schema } = settled;
   const pool = databasePool({
-    ...{
-      url: settled.url,
-      schema: settled.schema,
-      max: 2,
-      applicationName: 'headwater bulk',
-      statementTimeoutMs: 0,
-    },
+    url,
+    schema,
+    max: 2,
+    applicationName: 'headwater bulk',
+    statementTimeoutMs: 0,
   });
   const finisher = await openSession(settled);
   try {
@@ -109,8 +108,13 @@ async function run(pool: Pool, settled: Settled): Promise<void> {
 async function openSession({ url, schema, memory }: Settled): Promise<pg.Client> {
   const settings = {
     search_path: `${schema},public`,
-    ...{ statement_timeout: 0, lock_timeout: 0, idle_in_transaction_session_timeout: 0 },
-    ...{ maintenance_work_mem: memory.replace(' ', ''), work_mem: '128MB', jit: 'off', timezone: 'UTC' },
+    statement_timeout: 0,
+    lock_timeout: 0,
+    idle_in_transaction_session_timeout: 0,
+    maintenance_work_mem: memory.replace(' ', ''),
+    work_mem: '128MB',
+    jit: 'off',
+    timezone: 'UTC',
     // Whose client is gone need not be waited for.
     client_connection_check_interval: '2s',
   };

@@ -1,7 +1,8 @@
 /** Reads what a request gives to an action. */
-import { type Pausable, pausables } from '@headwater/streams';
+import { pausables } from '@headwater/streams';
 import { CommandError } from '../errors.ts';
 import { letterStreams } from '../page/streams.ts';
+import type { Standing } from './pauses.ts';
 
 export type Given = Record<string, unknown>;
 
@@ -44,7 +45,7 @@ export function feedOf(given: Given): 'firehose_live' | 'label_live' {
 }
 
 /** A service, or a host. */
-export function standingOf(given: Given): { service: Pausable } | { host: string } {
+export function standingOf(given: Given): Standing {
   if (given['host'] !== undefined) return { host: textOf(given, 'host') };
   const wanted = textOf(given, 'service');
   const service = pausables.find((name) => name === wanted);
