@@ -149,7 +149,7 @@ export const sync: readonly Mutant[] = [
     file: `${backfiller}/fetch-repo.ts`,
     from: "if (answer?.kind === 'rate-limited') {",
     to: 'if (answer?.status === 1) {',
-    tests: [`${backfiller}/faults.test.ts`],
+    tests: [`${backfiller}/hosts-in-trouble.test.ts`],
   },
   {
     name: 'sync/lanes-not-shared',
