@@ -64,6 +64,11 @@ async function check(): Promise<{ seq: number; listed: number }> {
   return { seq: Number(seqText), listed };
 }
 
+/** The cursor of the firehose. */
+async function reached(): Promise<number> {
+  return Number(await streams.redis.get(keyOf(`firehose_live:cursor:${relay.host}`)));
+}
+
 /** Documents come after a while, so that at any moment some commits wait for theirs and others overtake them. */
 function serveDocuments(all: Author[]): void {
   const byDid = new Map(all.map((author) => [author.did, author.key.did()]));
@@ -99,7 +104,9 @@ it('killed at any moment, loses no event and no repo, and no cursor is ahead', {
   let killedMidway = 0;
   for (let kill = 0; kill < kills; kill++) {
     const service = await start();
-    await sleep(20 + Math.random() * 150);
+    // However long it took to connect: at work, and no one knows where.
+    await eventually(reached).toBeGreaterThanOrEqual(Math.min(at + 1, frames));
+    await sleep(Math.random() * 150);
     await service.kill();
     const { seq } = await check();
     expect(seq).toBeGreaterThanOrEqual(at);
