@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RedisServer, startRedisServer } from '@headwater/local';
-import { mastersOf, type Redis } from '@headwater/streams';
+import { ofEachMaster, type Redis } from '@headwater/streams';
 
 export type TestRedis = RedisServer;
 
@@ -57,12 +57,15 @@ export function keyOf(plain: string): string {
 
 /** Empties it: every master of a cluster. */
 export async function empty(redis: Redis): Promise<void> {
-  await redis.ping();
-  await Promise.all(mastersOf(redis).map((node) => node.flushall()));
+  await ofEachMaster(redis, (node) => node.flushall());
+}
+
+/** KEYS, of every master of a cluster. */
+export async function keysLike(redis: Redis, pattern: string): Promise<string[]> {
+  return (await ofEachMaster(redis, (node) => node.keys(pattern))).flat();
 }
 
 /** CONFIG SET, on every master of a cluster. */
 export async function configure(redis: Redis, name: string, value: string): Promise<void> {
-  await redis.ping();
-  await Promise.all(mastersOf(redis).map((node) => node.config('SET', name, value)));
+  await ofEachMaster(redis, (node) => node.config('SET', name, value));
 }

@@ -1,4 +1,4 @@
-import { Redis } from 'ioredis';
+import { connect } from '@headwater/streams';
 import pg from 'pg';
 import { describe, expect, it } from 'vitest';
 import { createDatabase, startRedis, useDatabase } from './index.ts';
@@ -6,8 +6,7 @@ import { createDatabase, startRedis, useDatabase } from './index.ts';
 describe('startRedis', () => {
   it('keeps data across kill and restart with AOF', async () => {
     await using server = await startRedis({ aof: true, args: ['--appendfsync', 'always'] });
-    const redis = new Redis(server.url, { lazyConnect: true });
-    redis.on('error', () => {});
+    const redis = connect(server.url);
     await redis.set('a', '1');
     await server.kill();
     await server.restart();

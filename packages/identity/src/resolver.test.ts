@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Metrics } from '@headwater/ops';
-import { Redis } from 'ioredis';
+import { connect, type Redis } from '@headwater/streams';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { startRedis, type TestRedis } from '../../../test/support/index.ts';
+import { empty, keysLike, startRedis, type TestRedis } from '../../../test/support/redis.ts';
 import type { HttpGet } from './http.ts';
 import { IdentityResolver, type IdentityResolverOptions } from './resolver.ts';
 
@@ -46,7 +46,7 @@ const server = createServer((req, res) => {
 
 beforeAll(async () => {
   redisServer = await startRedis();
-  store = new Redis(redisServer.url);
+  store = connect(redisServer.url);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   plcUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 });
@@ -60,7 +60,7 @@ beforeEach(() => {
   requests = [];
   answer = (req, res) => json(documentOf(req.url!.slice(1)))(req, res);
 });
-afterEach(() => store.flushall());
+afterEach(() => empty(store));
 
 const resolverOf = (options: Partial<IdentityResolverOptions> = {}) =>
   new IdentityResolver({ get, plcUrl, metrics: new Metrics('test'), store, ...options });
@@ -92,7 +92,7 @@ describe('IdentityResolver', () => {
       (_, i) => `did:plc:${'a'.repeat(22)}${'abcdefgh'[i >> 3]}${'abcdefgh'[i & 7]}`,
     );
     for (const did of dids) expect((await resolver.resolve(did)).did).toBe(did);
-    const keys = await store.keys('identity:*');
+    const keys = await keysLike(store, 'identity:*');
     expect(keys.length).toBeLessThanOrEqual(5);
     const ttl = await store.pttl(keys[0]!);
     expect(ttl).toBeGreaterThan(20 * 3600_000);
@@ -144,7 +144,7 @@ describe('IdentityResolver', () => {
     expect(await reasonOf(resolver.resolve(DID))).toBe(reason);
     expect(await reasonOf(resolverOf().resolve(DID))).toBe(reason);
     expect(requests.length).toBe(1);
-    const [key] = await store.keys('identity:*');
+    const [key] = await keysLike(store, 'identity:*');
     expect(await store.pttl(key!)).toBeLessThan(67_000);
   });
 

@@ -38,10 +38,17 @@ export function isCluster(redis: Redis): boolean {
   return (redis as unknown) instanceof Cluster;
 }
 
-/** The servers that hold the data behind a client that is connected: one, or the masters of a cluster. */
-export function mastersOf(redis: Redis): Redis[] {
+/** The servers that hold the data: one, or the masters of a cluster, which its client knows once it is connected. */
+export async function mastersOf(redis: Redis): Promise<Redis[]> {
   const client: unknown = redis;
-  return client instanceof Cluster ? client.nodes('master') : [redis];
+  if (!(client instanceof Cluster)) return [redis];
+  if (client.status !== 'ready') await client.ping();
+  return client.nodes('master');
+}
+
+/** What each of `mastersOf` answers. */
+export async function ofEachMaster<T>(redis: Redis, ask: (node: Redis) => Promise<T>): Promise<T[]> {
+  return Promise.all((await mastersOf(redis)).map(ask));
 }
 
 /**
@@ -70,8 +77,13 @@ function unavailable(redis: Redis, what: string, error?: unknown): RedisUnavaila
   return new RedisUnavailableError(known?.target.address ?? 'an unknown address', what + detail, { cause });
 }
 
-/** Node's connection errors may have an empty message and say more in their code. */
+/**
+ * Node's connection errors may have an empty message and say more in their
+ * code; a cluster's client says only beside its error what a node answered.
+ */
 function describe(error: Error): string {
+  const { lastNodeError } = error as { lastNodeError?: Error | null };
+  if (lastNodeError) return `no node of the cluster can be used: ${describe(lastNodeError)}`;
   return error.message || (error as NodeJS.ErrnoException).code || error.name;
 }
 

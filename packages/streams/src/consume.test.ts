@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { expect, it } from 'vitest';
+import { keysOf } from './keys.ts';
 import { lagOf } from './lag.ts';
 import { Producer } from './producer.ts';
 import { consumeNumbers, isQuiet, newStream, numbers, range, until, useRedis } from './testing.ts';
@@ -107,15 +108,16 @@ it('lets workers pull when there is no key', async () => {
 
 it('reads the more urgent stream first', async () => {
   const stream = newStream();
+  const { urgent } = keysOf(used.redis, stream);
   await new Producer(used.redis, stream).append(numbers(0, 50));
-  await new Producer(used.redis, `${stream}:urgent`).append(numbers(100, 110));
+  await new Producer(used.redis, urgent).append(numbers(100, 110));
   await using consumer = consumeNumbers({
     redis: used.redis,
-    stream: [`${stream}:urgent`, stream],
+    stream: [urgent, stream],
     concurrency: 1,
   });
   await until(() => consumer.written.length === 60);
   expect(consumer.written).toEqual([...numbers(100, 110), ...numbers(0, 50)].map(({ n }) => Number(n)));
-  await new Producer(used.redis, `${stream}:urgent`).append(numbers(200, 201));
+  await new Producer(used.redis, urgent).append(numbers(200, 201));
   await until(() => consumer.written.length === 61);
 });

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
 import { dead } from './dead.ts';
+import { keysOf, readCursor } from './keys.ts';
 import { lagOf } from './lag.ts';
 import { Producer } from './producer.ts';
 import {
@@ -102,7 +103,7 @@ it('isolates an entry that kills its writer', async () => {
   expect([...(await written(stream)).keys()].sort((a, b) => a - b)).toEqual(
     range(60).filter((n) => n !== 17),
   );
-  expect(await used.redis.exists(`${stream}:attempts`)).toBe(0);
+  expect(await used.redis.exists(keysOf(used.redis, stream).attempts)).toBe(0);
 }, 60_000);
 
 it('loses nothing acknowledged when Redis is killed and restarted in mid-stream', async () => {
@@ -118,7 +119,7 @@ it('loses nothing acknowledged when Redis is killed and restarted in mid-stream'
   await produce;
   await until(() => isQuiet(used.redis, stream));
   expect([...new Set(consumer.written)].sort((a, b) => a - b)).toEqual(range(total));
-  expect(await used.redis.get(`${stream}:cursor:test`)).toBe(String(total));
+  expect(await readCursor(used.redis, stream, 'test')).toBe(String(total));
 }, 60_000);
 
 /** A generator of numbers in [0, 1) that a seed repeats (mulberry32). */
@@ -186,7 +187,7 @@ it.each(seeds)(
     });
     expect(wrong, `seed ${seed}`).toEqual([]);
     expect(dying.length, `letters of seed ${seed} are single`).toBe(reasons.size);
-    expect(await used.redis.hgetall(`${stream}:attempts`), `seed ${seed}`).toEqual({});
+    expect(await used.redis.hgetall(keysOf(used.redis, stream).attempts), `seed ${seed}`).toEqual({});
   },
   60_000,
 );

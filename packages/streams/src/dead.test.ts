@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { dead } from './dead.ts';
+import { keysOf } from './keys.ts';
 import { Producer } from './producer.ts';
 import { consumeNumbers, isQuiet, newStream, numbers, until, useRedis } from './testing.ts';
 
@@ -66,7 +67,7 @@ it('requeues letters as they were, with their tries forgotten, and discards othe
       even.slice(0, 2).map(({ id }) => id),
     ),
   ).toBe(2);
-  expect(await used.redis.xlen(`${stream}:dead`)).toBe(3);
+  expect(await used.redis.xlen(keysOf(used.redis, stream).dead)).toBe(3);
   expect((await used.redis.xrange(stream, '-', '+')).map(([, fields]) => fields)).toEqual(
     odd.map(({ fields }) => ['n', fields['n']]),
   );
@@ -85,23 +86,22 @@ it('keeps fields of any name and content, and the way back to the urgent stream'
     source: 'y',
     group: 'z',
   };
-  await new Producer(used.redis, `${stream}:urgent`).append([fields]);
+  const { urgent, dead: letterStream } = keysOf(used.redis, stream);
+  await new Producer(used.redis, urgent).append([fields]);
   await using consumer = consumeNumbers({
     redis: used.redis,
-    stream: [`${stream}:urgent`, stream],
+    stream: [urgent, stream],
     maxAttempts: 3,
     parkAboveMs: 0,
     write: async () => {
       throw new Error('no');
     },
   });
-  await until(async () => (await used.redis.xlen(`${stream}:dead`)) === 1);
+  await until(async () => (await used.redis.xlen(letterStream)) === 1);
   await consumer.stop();
   const { letters } = await dead.list(used.redis, stream);
-  expect(letters).toMatchObject([
-    { fields, reason: 'Error', source: `${stream}:urgent`, group: 'group', attempts: 3 },
-  ]);
+  expect(letters).toMatchObject([{ fields, reason: 'Error', source: urgent, group: 'group', attempts: 3 }]);
   expect(await dead.requeue(used.redis, stream, [letters[0]!.id])).toBe(1);
-  const [entry] = await used.redis.xrange(`${stream}:urgent`, '-', '+');
+  const [entry] = await used.redis.xrange(urgent, '-', '+');
   expect(entry![1]).toEqual(Object.entries(fields).flat());
 });

@@ -2,6 +2,7 @@ import { TransientError } from '@headwater/ops';
 import { expect, it } from 'vitest';
 import { dead } from './dead.ts';
 import type { Delivered } from './hand.ts';
+import { keysOf } from './keys.ts';
 import { lagOf } from './lag.ts';
 import type { Burial, Verdict } from './options.ts';
 import { Producer } from './producer.ts';
@@ -56,7 +57,7 @@ it('halves a failing batch down to the poison, whose siblings are written', asyn
   ]);
   expect(letters[0]!.sourceId).toBe(buried[0]!.id);
   expect(letters[0]!.first < letters[0]!.last).toBe(true);
-  expect(await used.redis.exists(`${stream}:attempts`)).toBe(0);
+  expect(await used.redis.exists(keysOf(used.redis, stream).attempts)).toBe(0);
 });
 
 it('counts tries over restarts and consumers', async () => {
@@ -73,12 +74,12 @@ it('counts tries over restarts and consumers', async () => {
       () => new Error('no'),
     ),
   };
-  const attempts = () => used.redis.hvals(`${stream}:attempts`);
+  const attempts = () => used.redis.hvals(keysOf(used.redis, stream).attempts);
   for (const tries of [1, 2, 3]) {
     await using _ = consumeNumbers({ ...options, consumer: `c${tries}` });
     await until(async () => (await attempts())[0]?.startsWith(`${tries} `) ?? false);
   }
-  expect(await used.redis.xlen(`${stream}:dead`)).toBe(0);
+  expect(await used.redis.xlen(keysOf(used.redis, stream).dead)).toBe(0);
   await using _ = consumeNumbers(options);
   await until(quiet(stream));
   expect((await dead.list(used.redis, stream)).letters).toMatchObject([{ fields: { n: '1' }, attempts: 4 }]);
@@ -107,7 +108,7 @@ it('spends a long pause in Redis, where the count of tries is kept', async () =>
   expect(consumer.batches.slice(5)).toEqual([[0], [0]]);
   expect(attempts).toEqual([0, 1, 2]);
   expect((await dead.list(used.redis, stream)).letters).toMatchObject([{ fields: { n: '0' }, attempts: 3 }]);
-  expect(await used.redis.exists(`${stream}:attempts`)).toBe(0);
+  expect(await used.redis.exists(keysOf(used.redis, stream).attempts)).toBe(0);
 });
 
 it('repeats the same batch after a TransientError and counts nothing', async () => {
@@ -125,7 +126,9 @@ it('repeats the same batch after a TransientError and counts nothing', async () 
   });
   await until(quiet(stream));
   expect(consumer.batches.map((batch) => batch.length)).toEqual(Array(8).fill(10));
-  expect(await used.redis.exists(`${stream}:dead`, `${stream}:attempts`)).toBe(0);
+  expect(await used.redis.exists(keysOf(used.redis, stream).dead, keysOf(used.redis, stream).attempts)).toBe(
+    0,
+  );
 });
 
 it('sends what cannot be decoded to the dead letters, under its reason', async () => {
@@ -196,7 +199,7 @@ it('takes a verdict on a foreign entry for a failure, never for written', async 
     maxAttempts: 1,
     write: async ([entry]) => [{ entry: { ...entry! }, outcome: 'later', reason: 'x', afterMs: 1 }],
   });
-  await until(async () => (await used.redis.xlen(`${stream}:dead`)) === 1);
+  await until(async () => (await used.redis.xlen(keysOf(used.redis, stream).dead)) === 1);
   expect(consumer.batches).toHaveLength(1);
 });
 
@@ -219,12 +222,12 @@ it('writes what consumers seem to die of alone, and gives it up in the end', asy
     100_000,
     'JUSTID',
   );
-  await used.redis.hset(`${stream}:attempts`, `group/${ids[0]}/begun`, 5);
+  await used.redis.hset(keysOf(used.redis, stream).attempts, `group/${ids[0]}/begun`, 5);
   await using consumer = consumeNumbers({ redis: used.redis, stream, key: () => 'same', batchMs: 30 });
   await until(quiet(stream));
   expect(consumer.batches).toEqual([[1], [2], [3]]);
   expect((await dead.list(used.redis, stream)).letters).toMatchObject([
     { fields: { n: '0' }, reason: 'deadly' },
   ]);
-  expect(await used.redis.exists(`${stream}:attempts`)).toBe(0);
+  expect(await used.redis.exists(keysOf(used.redis, stream).attempts)).toBe(0);
 });

@@ -1,5 +1,8 @@
 import { expect, it } from 'vitest';
+import { empty } from '../../../test/support/redis.ts';
+import { ofEachMaster } from './connect.ts';
 import { dead } from './dead.ts';
+import { keysOf } from './keys.ts';
 import { lagOf } from './lag.ts';
 import { noMetrics } from './metrics.ts';
 import { Producer } from './producer.ts';
@@ -61,7 +64,7 @@ it('gives every group its dead letter and its own tries', async () => {
   const options = { redis: used.redis, stream, maxAttempts: 2, write };
   await using _one = consumeNumbers(options);
   await using _two = consumeNumbers({ ...options, group: 'other' });
-  await until(async () => (await used.redis.xlen(`${stream}:dead`)) === 6);
+  await until(async () => (await used.redis.xlen(keysOf(used.redis, stream).dead)) === 6);
   const { letters } = await dead.list(used.redis, stream);
   expect(letters.map(({ group, attempts }) => `${group} ${attempts}`).sort()).toEqual([
     ...Array(3).fill('group 2'),
@@ -82,8 +85,8 @@ it('mends a missing group, also after FLUSHALL while it reads', async () => {
   await used.redis.xadd(stream, '*', 'n', '0');
   await until(() => consumer.written.length === 1);
   for (const round of [1, 2, 3]) {
-    await used.redis.flushall();
-    if (round === 2) await used.redis.script('FLUSH');
+    await empty(used.redis);
+    if (round === 2) await ofEachMaster(used.redis, (node) => node.script('FLUSH'));
     // What is written before the group is there again is read as well.
     await used.redis.xadd(stream, '*', 'n', String(round));
     await until(() => consumer.written.includes(round));
@@ -101,12 +104,18 @@ it('gets over pending entries that somebody deleted', async () => {
   for (const name of ['one', 'gone']) {
     await used.redis.call('XREADGROUP', 'GROUP', 'group', name, 'COUNT', 5, 'STREAMS', stream, '>');
   }
-  await used.redis.hset(`${stream}:attempts`, `group/${ids[2]}`, '1 1 -', `group/${ids[7]}`, '1 1 -');
+  await used.redis.hset(
+    keysOf(used.redis, stream).attempts,
+    `group/${ids[2]}`,
+    '1 1 -',
+    `group/${ids[7]}`,
+    '1 1 -',
+  );
   await used.redis.xdel(stream, ids[2]!, ids[7]!);
   await using consumer = consumeNumbers({ redis: used.redis, stream, claimIdleMs: 50 });
   await until(() => isQuiet(used.redis, stream));
   expect(sorted(consumer.written)).toEqual([0, 1, 3, 4, 5, 6, 8, 9]);
-  expect(await used.redis.exists(`${stream}:attempts`)).toBe(0);
+  expect(await used.redis.exists(keysOf(used.redis, stream).attempts)).toBe(0);
 });
 
 it('leaves alone what another consumer has taken over meanwhile', async () => {

@@ -18,6 +18,7 @@ export {
   duplicate,
   isCluster,
   mastersOf,
+  ofEachMaster,
   type Redis,
 } from './connect.ts';
 export { consume } from './consume.ts';

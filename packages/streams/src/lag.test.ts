@@ -1,5 +1,6 @@
 import { Metrics } from '@headwater/ops';
 import { expect, it } from 'vitest';
+import { keysOf } from './keys.ts';
 import { lagOf } from './lag.ts';
 import { Producer } from './producer.ts';
 import { lagMetrics, streamMetrics } from './prometheus.ts';
@@ -83,7 +84,7 @@ it('shows up in the metrics, every one of which moves', async () => {
   });
   await waiting;
   await until(() => isQuiet(used.redis, stream));
-  await until(async () => (await used.redis.xlen(`${stream}:dead`)) === 1);
+  await until(async () => (await used.redis.xlen(keysOf(used.redis, stream).dead)) === 1);
   expect(consumer.written).toHaveLength(19);
   const text = await metrics.registry.metrics();
   const value = (name: string, labels: string) => {

@@ -1,8 +1,8 @@
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { startRedis } from '../../../test/support/index.ts';
-import { connect } from './connect.ts';
+import { startRedis, startSingleRedis } from '../../../test/support/redis.ts';
+import { connect, ofEachMaster, type Redis } from './connect.ts';
 import { FencedError, RewoundError } from './errors.ts';
 import { keysOf, readCursor } from './keys.ts';
 import { noMetrics, type Pressure } from './metrics.ts';
@@ -46,28 +46,29 @@ it('never exceeds its mark and one batch, loses and doubles nothing', async () =
 it('writes cursor and further keys with the entries, and only then', async () => {
   const stream = newStream();
   const producer = new Producer(used.redis, stream, { highWaterMark: 10 });
-  const { cursor } = keysOf(used.redis, stream);
+  const { cursor, later, beside } = keysOf(used.redis, stream);
+  const [count, hash] = [beside('count', 'a'), beside('hash', 'a')];
   await producer.append(numbers(0, 10), { cursor: { host: 'a', value: '1' } });
   const stop = new AbortController();
   const waiting = producer.append(numbers(10, 12), {
     cursor: { host: 'a', value: '2' },
-    extra: (step) => step.set('count', 12).hset('hash', 'field', 1),
+    extra: (step) => step.set(count, 12).hset(hash, 'field', 1),
     signal: stop.signal,
   });
-  await until(async () => (await used.redis.exists(`${stream}:later`)) === 0);
+  await until(async () => (await used.redis.exists(later)) === 0);
   expect(await readCursor(used.redis, stream, 'a')).toBe('1');
   await used.redis.xtrim(stream, 'MAXLEN', 5);
   await waiting;
   expect(await used.redis.get(cursor('a'))).toBe('2');
-  expect(await used.redis.mget('count')).toEqual(['12']);
-  expect(await used.redis.hgetall('hash')).toEqual({ field: '1' });
+  expect(await used.redis.mget(count)).toEqual(['12']);
+  expect(await used.redis.hgetall(hash)).toEqual({ field: '1' });
   expect(await used.redis.xlen(stream)).toBe(7);
 });
 
 it('writes neither entries nor cursor once its guard is another one', async () => {
   const stream = newStream();
   const producer = new Producer(used.redis, stream, { highWaterMark: 2 });
-  const guard = { key: `${stream}:lease:a`, value: 'token' };
+  const guard = { key: keysOf(used.redis, stream).beside('lease', 'a'), value: 'token' };
   const cursor = (value: string) => ({ host: 'a', value });
   await used.redis.set(guard.key, guard.value);
   await producer.append(numbers(0, 2), { guard, cursor: cursor('1') });
@@ -152,7 +153,7 @@ it('takes a full Redis for backpressure', async () => {
       }
     })().catch(() => {});
     await until(() => seen.includes('memory'));
-    const used = Number(/used_memory:(\d+)/.exec(await redis.info('memory'))![1]);
+    const used = await usedMemory(redis);
     expect(used / (8 * 2 ** 20)).toBeGreaterThan(memoryShare === 0.7 ? 0.65 : 0.95);
     expect(used / (8 * 2 ** 20)).toBeLessThan(memoryShare === 0.7 ? 0.75 : 1.1);
     const before = appended;
@@ -168,7 +169,8 @@ it('takes a full Redis for backpressure', async () => {
 });
 
 it('writes a batch once when the connection breaks while it is on its way', async () => {
-  const proxy = await startProxy(used.server.port);
+  await using server = await startSingleRedis();
+  const proxy = await startProxy(server.port);
   const redis = connect(`redis://127.0.0.1:${proxy.port}`);
   const stream = newStream();
   const producer = new Producer(redis, stream);
@@ -178,7 +180,7 @@ it('writes a batch once when the connection breaks while it is on its way', asyn
     ids.push(...(await producer.append(numbers(n, n + 10))));
   }
   expect(proxy.swallowed()).toBe(5);
-  const entries = await used.redis.xrange(stream, '-', '+');
+  const entries = await redis.xrange(stream, '-', '+');
   expect(entries.map(([, fields]) => Number(fields[1]))).toEqual(range(60));
   expect(entries.map(([id]) => id)).toEqual(ids);
   redis.disconnect();
@@ -208,6 +210,12 @@ it('throws what waiting cannot mend', async () => {
   await used.redis.set('text', '1');
   await expect(new Producer(used.redis, 'text').append(numbers(0, 1))).rejects.toThrow('WRONGTYPE');
 });
+
+/** In bytes; of a cluster the node that holds the most. */
+async function usedMemory(redis: Redis): Promise<number> {
+  const infos = await ofEachMaster(redis, (node) => node.info('memory'));
+  return Math.max(...infos.map((info) => Number(/used_memory:(\d+)/.exec(info)![1])));
+}
 
 /** A proxy that can drop a connection after its request has arrived, before the answer is passed on. */
 async function startProxy(port: number) {

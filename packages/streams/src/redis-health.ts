@@ -1,5 +1,5 @@
 import type { Metrics } from '@headwater/ops';
-import { mastersOf, type Redis } from './connect.ts';
+import { ofEachMaster, type Redis } from './connect.ts';
 import { within } from './errors.ts';
 
 /** What matters of one Redis node to those who can't look at it themselves. */
@@ -51,7 +51,7 @@ export function parseInfo(info: string): RedisHealth {
 
 /** Of a cluster the master with the largest share of its memory in use. */
 export async function redisHealth(redis: Redis): Promise<RedisHealth> {
-  const all = await Promise.all(mastersOf(redis).map(async (node) => parseInfo(await node.info())));
+  const all = await ofEachMaster(redis, async (node) => parseInfo(await node.info()));
   const worst = all.reduce((a, b) => (share(b) > share(a) ? b : a));
   return { ...worst, durable: all.every((health) => health.durable) };
 }

@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { startRedis, type TestRedis } from '../../../test/support/index.ts';
+import { startSingleRedis, type TestRedis } from '../../../test/support/redis.ts';
 import { connect } from './connect.ts';
 import { Producer } from './producer.ts';
 import { consumeNumbers, produceNumbers, range, until } from './testing.ts';
@@ -35,9 +35,9 @@ async function startSentinel(master: TestRedis) {
 }
 
 it('goes on with the new master after a failover', async () => {
-  await using master = await startRedis();
+  await using master = await startSingleRedis();
   const follow = ['--replicaof', '127.0.0.1', String(master.port), '--repl-diskless-sync-delay', '0'];
-  await using replica = await startRedis({ args: follow });
+  await using replica = await startSingleRedis({ args: follow });
   // A sentinel asks only every 10 s which replicas there are.
   const first = connect(master.url);
   await until(async () => (await first.info('replication')).includes('state=online'));

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import { consume } from './consume.ts';
+import { keysOf } from './keys.ts';
 import { lagOf } from './lag.ts';
 import { Producer } from './producer.ts';
 import { consumeNumbers, isQuiet, newStream, numbers, range, until, useRedis } from './testing.ts';
@@ -70,7 +71,7 @@ it('gives up writes that outlive the deadline, and hands them back', async () =>
   });
   await until(quiet(stream));
   expect(sorted(second.written)).toEqual(range(5));
-  expect(await used.redis.exists(`${stream}:attempts`)).toBe(0);
+  expect(await used.redis.exists(keysOf(used.redis, stream).attempts)).toBe(0);
 });
 
 it('leaves the group when nothing is left, and stops twice safely', async () => {

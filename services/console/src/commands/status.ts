@@ -83,7 +83,7 @@ async function cursors(redis: Redis): Promise<Record<string, string>> {
 
 async function scan(redis: Redis, pattern: string): Promise<string[]> {
   const keys: string[] = [];
-  for (const node of mastersOf(redis)) {
+  for (const node of await mastersOf(redis)) {
     let at = '0';
     do {
       const [next, page] = await node.scan(at, 'MATCH', pattern, 'COUNT', 1000);

@@ -2,7 +2,7 @@ import { connect, type Redis } from '@headwater/streams';
 import postgres from 'postgres';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { startRedis, type TestRedis, useDatabase } from '../../../../test/support/index.ts';
-import { configure, empty, keyOf, onCluster } from '../../../../test/support/redis.ts';
+import { configure, empty, keyOf } from '../../../../test/support/redis.ts';
 import { type DiagnoseOptions, diagnose } from './diagnose.ts';
 import type { Finding } from './finding.ts';
 
@@ -64,8 +64,7 @@ it('an unknown setting', async () => {
   );
 });
 
-// A cluster's client says of a wrong password only that no node can be used.
-it.skipIf(onCluster)('a wrong password, of either server', async () => {
+it('a wrong password, of either server', async () => {
   const found = await wrong({ REDIS_URL: urlWith('wrong') });
   expect(found).toEqual(one('Redis', 'error', /WRONGPASS/, /password is wrong.*REDIS_URL/));
   expect(JSON.stringify(found)).not.toContain(':wrong@');

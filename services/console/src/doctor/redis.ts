@@ -1,4 +1,4 @@
-import { mastersOf, type Redis } from '@headwater/streams';
+import { ofEachMaster, type Redis } from '@headwater/streams';
 import { redisView } from '../page/storage.ts';
 import { size } from '../table.ts';
 import { clockFinding } from './clock.ts';
@@ -9,18 +9,27 @@ const fullShare = 0.85;
 
 /** Version, durability, memory and clock of a Redis that answers. */
 export async function redisFindings(redis: Redis, now: () => number): Promise<Finding[]> {
-  const nodes = await Promise.all(mastersOf(redis).map(infoOf));
+  const nodes = await ofEachMaster(redis, infoOf);
   // Of a cluster the node that is worst off.
   const old = nodes.find((info) => versionFinding(info).level !== 'ok') ?? nodes[0]!;
   const evicting = nodes.find((info) => policyFinding(info).level !== 'ok') ?? nodes[0]!;
-  const [before, [seconds, micros]] = [now(), await redis.time()];
-  const time = Number(seconds) * 1000 + Number(micros) / 1000;
+  const ahead = await ofEachMaster(redis, (node) => aheadBy(node, now));
   return [
     versionFinding(old),
     policyFinding(evicting),
     ...(await storeFindings(redis)),
-    clockFinding('Redis', time - (before + now()) / 2),
+    clockFinding(
+      'Redis',
+      ahead.reduce((a, b) => (Math.abs(a) < Math.abs(b) ? b : a)),
+    ),
   ];
+}
+
+/** How far its clock is ahead of ours, in ms. */
+async function aheadBy(redis: Redis, now: () => number): Promise<number> {
+  const [before, [seconds, micros]] = [now(), await redis.time()];
+  const time = Number(seconds) * 1000 + Number(micros) / 1000;
+  return time - (before + now()) / 2;
 }
 
 async function infoOf(redis: Redis): Promise<(field: string) => string> {
