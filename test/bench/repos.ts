@@ -1,12 +1,12 @@
 /** Repos of a simulated network, and the stream entries that the backfiller makes of them. */
 import { hash } from 'node:crypto';
 import { tmpdir } from 'node:os';
-import { openRepo, type RepoSnapshot } from '@headwater/repo';
-import type { Fields } from '@headwater/streams';
+import { openRepo, type RepoRecord, type RepoSnapshot } from '@headwater/repo';
+import type { Fields, NewFields } from '@headwater/streams';
 import { CID } from 'multiformats/cid';
 import { create as digest } from 'multiformats/hashes/digest';
 import { compare, type Row, type SnapshotRecord } from '../../services/repo-backfiller/src/compare.ts';
-import { Parts } from '../../services/repo-backfiller/src/parts.ts';
+import { Parts, partLimits } from '../../services/repo-backfiller/src/parts.ts';
 import { Network } from '../simulator/index.ts';
 
 export interface BenchRepo {
@@ -19,8 +19,6 @@ export interface BenchRepo {
   records: number;
 }
 
-/** As services/repo-backfiller has them. */
-const PART = { events: 200, chars: 256 * 1024, sendChars: 512 * 1024 };
 const RECORDS_A_REPO = 250;
 /** When the repos were fetched. */
 const TIME = '2026-06-01T00:00:00.000Z';
@@ -62,7 +60,7 @@ export async function entriesOf(
   options: {
     rows?: AsyncIterable<Row>;
     rev?: string;
-    alter?: (record: SnapshotRecord, index: number) => SnapshotRecord | null;
+    alter?: (record: RepoRecord, index: number) => SnapshotRecord | null;
   } = {},
 ): Promise<Fields[]> {
   const { did, commit, data } = snapshot;
@@ -70,9 +68,9 @@ export async function entriesOf(
   const sent: Fields[] = [];
   const parts = new Parts({
     repo: { did, rev, commit, data, fetch, time: TIME },
-    limits: PART,
+    limits: partLimits,
     send: async (entries) => {
-      sent.push(...entries);
+      sent.push(...entries.map(asText));
     },
     onUnusable: (path, error) => {
       throw new Error(`${did} ${path}`, { cause: error });
@@ -84,11 +82,15 @@ export async function entriesOf(
   return sent;
 }
 
+/** As it is read from Redis. */
+const asText = (fields: NewFields): Fields =>
+  Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, value.toString()]));
+
 async function* none(): AsyncGenerator<Row> {}
 
 function* altered(
-  records: Iterable<SnapshotRecord>,
-  alter: (record: SnapshotRecord, index: number) => SnapshotRecord | null,
+  records: Iterable<RepoRecord>,
+  alter: (record: RepoRecord, index: number) => SnapshotRecord | null,
 ): Generator<SnapshotRecord> {
   let index = 0;
   for (const record of records) {
@@ -98,11 +100,12 @@ function* altered(
 }
 
 /** Every second record, as it stood before it was changed: the half that a later fetch finds. */
-export function everySecondEarlier(record: SnapshotRecord, index: number): SnapshotRecord | null {
+export function everySecondEarlier(record: RepoRecord, index: number): SnapshotRecord | null {
   if (index % 2 === 1) return null;
   const { path, collection, rkey } = record;
   const json = `${record.json().slice(0, -1)},"before":true}`;
-  return { path, collection, rkey, cid: cidOf(json), json: () => json };
+  const cid = cidOf(json);
+  return { path, collection, rkey, cid, writeCid: (to) => to.ascii(cid), writeJson: (to) => to.utf8(json) };
 }
 
 /** A rev long before any of this. */

@@ -1,4 +1,4 @@
-import type { FetchPart, Label, LabelEvent, RecordEvent, RepoJob, StreamEvent } from './types.ts';
+import type { Label, LabelEvent, RecordEvent, RepoJob, StreamEvent } from './types.ts';
 
 /** Why an entry can't be read. `reason` is the metric's and the dead letter's label. */
 export class InvalidEntryError extends Error {
@@ -31,16 +31,6 @@ export function encodeRecordEvent(event: Omit<RecordEvent, 'record'>, recordJson
   return `${JSON.stringify(event).slice(0, -1)},"record":${recordJson}}`;
 }
 
-/** What all events of one kind of one fetch say alike. */
-type Common = Pick<RecordEvent, 'type' | 'seq' | 'time' | 'did' | 'commit' | 'rev'>;
-type Own = Pick<RecordEvent, 'collection' | 'rkey' | 'cid'> & Partial<FetchPart>;
-
-/** As encodeRecordEvent, for many events: what they say alike is turned into text once. */
-export function recordEventEncoder(common: Common): (own: Own, recordJson: string) => string {
-  const head = JSON.stringify(common).slice(0, -1);
-  return (own, recordJson) => `${head},${JSON.stringify(own).slice(1, -1)},"record":${recordJson}}`;
-}
-
 /** A repo to look at, as the fields of an entry of `repo_backfill`. */
 export function encodeRepoJob(job: RepoJob): Fields {
   return { repo: JSON.stringify(job) };
@@ -64,16 +54,20 @@ export interface Glance {
 }
 
 const firstDid = /"did":"([^"\\]*)"/;
+/** Of a longer text so much is looked at: some ten events, from which the number of all is told. */
+const glanceChars = 8192;
 const inEachCommit = '"rev":';
 
 /** Looks at an entry of `firehose_live` or `firehose_backfill`, for who has to do with many before they are read. */
 export function glanceAt(fields: Fields): Glance {
   const text = fields.event ?? fields.events ?? '';
+  const looked = Math.min(text.length, glanceChars);
   let events = 0;
   for (let at = 0; ; events++) {
     at = text.indexOf(inEachCommit, at) + inEachCommit.length;
-    if (at < inEachCommit.length) break;
+    if (at < inEachCommit.length || at > looked) break;
   }
+  if (looked < text.length) events = Math.round(events * (text.length / looked));
   return { did: firstDid.exec(text)?.[1] ?? '', events: Math.max(1, events) };
 }
 

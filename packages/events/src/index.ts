@@ -17,8 +17,8 @@ export {
   type Glance,
   glanceAt,
   InvalidEntryError,
-  recordEventEncoder,
 } from './codec.ts';
+export { recordEventCid, recordEventEnd, recordEventHead, recordEventTail } from './record-text.ts';
 export { collectionFilter } from './selection.ts';
 export type {
   AccountEvent,

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { collectLessOften } from './garbage.ts';
 import { createLogger, type Logger } from './log.ts';
 import { Metrics } from './metrics.ts';
 import { type Service, SettingsError } from './settings/declare.ts';
@@ -29,6 +30,7 @@ export async function runService<S extends Service>(
   main: (ctx: Context<S>) => Promise<void>,
 ): Promise<never> {
   const settings = settingsOrExit(name);
+  collectLessOften();
   // One process from start to end: its lines are told apart from those of its other copies and of its last life.
   const log = createLogger(name, settings.logLevel).child({ run: randomUUID().slice(0, 8) });
   const stop = new AbortController();

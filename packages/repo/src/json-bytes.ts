@@ -48,6 +48,20 @@ export class JsonBytes {
     this.length = o;
   }
 
+  /** Appends text that need not be ASCII. */
+  utf8(text: string): void {
+    this.#reserve(3 * text.length);
+    this.length += this.#out.write(text, this.length);
+    this.#wide = true;
+  }
+
+  /** Appends bytes of JSON in ASCII as they are. */
+  raw(bytes: Uint8Array): void {
+    this.#reserve(bytes.length);
+    this.#out.set(bytes, this.length);
+    this.length += bytes.length;
+  }
+
   /** Appends one byte of ASCII. */
   byte(byte: number): void {
     this.#reserve(1);

@@ -5,7 +5,7 @@ import { abortable, FencedError, isPassing, RewoundError, replyCode } from './er
 import { keysOf, type StreamKeys } from './keys.ts';
 import { noMetrics, type Pressure, type StreamMetrics } from './metrics.ts';
 import { appendScript } from './scripts/append.ts';
-import { type Fields, type Log, silent } from './types.ts';
+import { type Log, type NewFields, silent } from './types.ts';
 
 export interface ProducerOptions {
   /** Entries in the stream (those parked included) from which on appending waits. */
@@ -37,7 +37,7 @@ export interface AppendOptions {
 export class Step {
   readonly commands: string[][] = [];
 
-  call(name: string, key: string, ...args: (string | number)[]): this {
+  call(name: string, key: string, ...args: (string | number | Buffer)[]): this {
     this.commands.push([name, key, ...args.map(String)]);
     return this;
   }
@@ -113,7 +113,7 @@ export class Producer {
    * @throws RewoundError when Redis has lost an earlier batch: begin again at the stored cursor;
    *   FencedError when the guard does not hold; the signal's reason when it aborts; ReplyError for what waiting can't mend (WRONGTYPE, NOPERM)
    */
-  append(entries: readonly Fields[], options: AppendOptions = {}): Promise<string[]> {
+  append(entries: readonly NewFields[], options: AppendOptions = {}): Promise<string[]> {
     const turn = this.#last.then(() => this.#append(entries, options));
     this.#last = turn.catch(() => {});
     return abortable(turn, options.signal);
@@ -129,7 +129,7 @@ export class Producer {
   }
 
   async #append(
-    entries: readonly Fields[],
+    entries: readonly NewFields[],
     { signal, generation, guard, cursor, extra }: AppendOptions,
   ): Promise<string[]> {
     signal?.throwIfAborted();
@@ -147,7 +147,7 @@ export class Producer {
 
   async #untilWritten(
     step: Step,
-    args: (string | number)[],
+    args: (string | number | Buffer)[],
     bytes: number,
     { signal, guard }: Pick<AppendOptions, 'signal' | 'guard'>,
   ) {
@@ -188,7 +188,7 @@ export class Producer {
   async #try(
     keys: string[],
     number: number,
-    args: (string | number)[],
+    args: (string | number | Buffer)[],
     bytes: number,
     signal?: AbortSignal,
   ): Promise<{ first: string } | { pressure: Pressure; error?: unknown }> {
@@ -226,15 +226,18 @@ export class Producer {
   }
 }
 
-function encode(entries: readonly Fields[], step: Step): { args: (string | number)[]; bytes: number } {
-  const args: (string | number)[] = [entries.length];
+function encode(
+  entries: readonly NewFields[],
+  step: Step,
+): { args: (string | number | Buffer)[]; bytes: number } {
+  const args: (string | number | Buffer)[] = [entries.length];
   let bytes = 0;
   for (const entry of entries) {
     const at = args.push(0) - 1;
     for (const name in entry) {
       const value = entry[name]!;
       args.push(name, value);
-      bytes += name.length + Buffer.byteLength(value);
+      bytes += name.length + (typeof value === 'string' ? Buffer.byteLength(value) : value.length);
     }
     args[at] = args.length - at - 1;
   }

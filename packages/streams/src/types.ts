@@ -1,6 +1,9 @@
 /** The fields of one stream entry. */
 export type Fields = Record<string, string>;
 
+/** The fields of an entry to be written; bytes are taken as UTF-8, and must stay as they are until then. */
+export type NewFields = Record<string, string | Buffer>;
+
 /** What this package needs of a logger; pino's fits. */
 export interface Log {
   debug(data: object, message: string): void;

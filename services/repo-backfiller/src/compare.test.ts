@@ -11,7 +11,7 @@ async function* stream(rows: Row[]) {
 }
 const recordOf = (path: string, cid: string) => {
   const [collection, rkey] = path.split('/') as [string, string];
-  return { path, collection, rkey, cid, json: () => '{}' };
+  return { path, collection, rkey, cid, writeCid() {}, writeJson() {} };
 };
 const byPath = (a: { path: string }, b: { path: string }) => (a.path < b.path ? -1 : 1);
 

@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
+import type { JsonBytes } from '@headwater/repo';
 
 /** Records looked at before the rest of the process has its turn: a few milliseconds. */
 const RECORDS_A_TURN = 4096;
@@ -11,13 +12,16 @@ export interface Row {
   rev: string;
 }
 
-/** A record of the fetched repo. `json` is asked for only where it is sent. */
+/** A record of the fetched repo. Its contents are asked for only where it is sent. */
 export interface SnapshotRecord {
   path: string;
   collection: string;
   rkey: string;
   cid: string;
-  json(): string;
+  /** Appends the text of the CID. */
+  writeCid(to: JsonBytes): void;
+  /** Appends the record. @throws RepoError when it can't be said in lexicon JSON; then nothing is appended */
+  writeJson(to: JsonBytes): void;
 }
 
 /** Where the comparison's findings go. A promise returned means: wait before the next one. */

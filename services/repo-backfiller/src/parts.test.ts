@@ -1,6 +1,6 @@
 import { decodeEvents } from '@headwater/events';
-import { RepoError } from '@headwater/repo';
-import type { Fields } from '@headwater/streams';
+import { type JsonBytes, RepoError } from '@headwater/repo';
+import type { Fields, NewFields } from '@headwater/streams';
 import { describe, expect, it } from 'vitest';
 import { Parts } from './parts.ts';
 
@@ -17,19 +17,24 @@ const recordOf = (rkey: string, json: string | RepoError = '{"$type":"a.b.c","te
   collection: 'a.b.c',
   rkey,
   cid: `cid-${rkey}`,
-  json: () => {
+  writeCid: (to: JsonBytes) => to.ascii(`cid-${rkey}`),
+  writeJson: (to: JsonBytes) => {
+    to.ascii('{');
     if (json instanceof RepoError) throw json;
-    return json;
+    to.utf8(json.slice(1));
   },
 });
 
-function collect(limits = { events: 3, chars: 100_000, sendChars: 1_000_000 }) {
+const asText = (fields: NewFields): Fields =>
+  Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, value.toString()]));
+
+function collect(limits = { events: 3, bytes: 100_000, sendBytes: 1_000_000 }) {
   const sent: Fields[][] = [];
   const dropped: string[] = [];
   const parts = new Parts({
     repo,
     limits,
-    send: async (entries) => void sent.push(entries),
+    send: async (entries) => void sent.push(entries.map(asText)),
     onUnusable: (path, { reason }) => void dropped.push(`${path} ${reason}`),
   });
   return { parts, sent, dropped, entries: () => sent.flat().map((fields) => decodeEvents(fields)) };
@@ -99,7 +104,7 @@ describe('Parts', () => {
   );
 
   it('cuts by size too, and sends before it holds too much', async () => {
-    const { parts, sent, entries } = collect({ events: 1000, chars: 1000, sendChars: 3000 });
+    const { parts, sent, entries } = collect({ events: 1000, bytes: 1000, sendBytes: 3000 });
     for (let i = 0; i < 50; i++) await parts.write('create', recordOf(`${i}`, `{"t":"${'x'.repeat(300)}"}`));
     expect(sent.length).toBeGreaterThan(3);
     await parts.finish();

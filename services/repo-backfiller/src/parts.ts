@@ -1,6 +1,13 @@
-import { BACKFILL_SEQ, type FetchPart, recordEventEncoder } from '@headwater/events';
-import { RepoError } from '@headwater/repo';
-import type { Fields } from '@headwater/streams';
+import {
+  BACKFILL_SEQ,
+  type FetchPart,
+  recordEventCid,
+  recordEventEnd,
+  recordEventHead,
+  recordEventTail,
+} from '@headwater/events';
+import { JsonBytes, RepoError } from '@headwater/repo';
+import type { NewFields } from '@headwater/streams';
 import type { Differences, SnapshotRecord } from './compare.ts';
 
 /** What all events of one fetch say alike. */
@@ -20,45 +27,53 @@ export interface FetchedRepo {
 export interface PartLimits {
   /** Events in one entry. */
   events: number;
-  /** Characters of JSON in one entry; one large record may go beyond. */
-  chars: number;
-  /** Characters handed to `send` at once. */
-  sendChars: number;
+  /** Bytes of JSON in one entry; one large record may go beyond. */
+  bytes: number;
+  /** Bytes handed to `send` at once. */
+  sendBytes: number;
 }
+
+/**
+ * Entries of the output stream: mostly a whole repo in one, so that repeated likes of it meet in one transaction; small
+ * enough for a batch of the indexer.
+ */
+export const partLimits: PartLimits = { events: 1000, bytes: 256 * 1024, sendBytes: 512 * 1024 };
 
 export interface PartsOptions {
   repo: FetchedRepo;
   limits: PartLimits;
   /** Appends entries, in order; waits while the stream is full. */
-  send(entries: Fields[]): Promise<void>;
+  send(entries: NewFields[]): Promise<void>;
   /** A record that can't be said in lexicon JSON: it is left out. */
   onUnusable(path: string, error: RepoError): void;
 }
 
+/** Buffers kept for the next repos. */
+const maxSpare = 16;
+const spare: JsonBytes[] = [];
+
 /**
  * Packs the differences of one repo into the entries of `firehose_backfill`:
  * parts in order, each with its number on its first event, the last one
- * ending with the `repo` event that says how many there were. Holds no more
- * than `sendChars` and one part.
+ * ending with the `repo` event that says how many there were. Records go from
+ * CBOR to the bytes of their entry, without a text in between. Holds no more
+ * than `sendBytes` and one part.
  */
 export class Parts implements Differences {
   readonly #options: PartsOptions;
-  readonly #encode: Record<'create' | 'update', ReturnType<typeof recordEventEncoder>>;
   #part = 0;
   #fresh = false;
-  #events: string[] = [];
-  #chars = 0;
-  #ready: Fields[] = [];
-  #readyChars = 0;
+  /** The part in the making: a list of events without its end. */
+  #json = spare.pop() ?? new JsonBytes();
+  #events = 0;
+  #head = { type: '', collection: '', text: Buffer.alloc(0) };
+  #ready: NewFields[] = [];
+  #readyBytes = 0;
   /** Events by type, without the final one. */
   readonly counts = { create: 0, update: 0, delete: 0 };
 
   constructor(options: PartsOptions) {
     this.#options = options;
-    const { time, did, commit, rev } = options.repo;
-    const encoder = (type: 'create' | 'update') =>
-      recordEventEncoder({ type, seq: BACKFILL_SEQ, time, did, commit, rev });
-    this.#encode = { create: encoder('create'), update: encoder('update') };
   }
 
   /** Parts made so far, the unfinished one included. */
@@ -71,28 +86,41 @@ export class Parts implements Differences {
   }
 
   write(type: 'create' | 'update', record: SnapshotRecord): Promise<void> | undefined {
-    let json: string;
+    const full = this.#makeRoom();
+    const json = this.#json;
+    const before = json.length;
     try {
-      json = record.json();
+      json.ascii(this.#events === 0 ? '[' : ',');
+      json.raw(this.#headOf(type, record.collection));
+      json.ascii(record.rkey);
+      json.ascii(recordEventCid);
+      record.writeCid(json);
+      json.ascii(recordEventTail(this.#first()));
+      record.writeJson(json);
+      json.ascii(recordEventEnd);
     } catch (error) {
       if (!(error instanceof RepoError)) throw error;
+      json.length = before;
       this.#options.onUnusable(record.path, error);
       // Its older version is not in the repo any more.
-      return type === 'update' ? this.delete(record.path) : undefined;
+      if (type === 'update') this.#delete(record.path);
+      return full;
     }
-    const { collection, rkey, cid } = record;
-    const full = this.#makeRoom();
     this.counts[type] += 1;
-    this.#add(this.#encode[type]({ collection, rkey, cid, ...this.#first() }, json));
+    this.#events += 1;
     return full;
   }
 
   delete(path: string): Promise<void> | undefined {
-    const slash = path.indexOf('/');
     const full = this.#makeRoom();
+    this.#delete(path);
+    return full;
+  }
+
+  #delete(path: string): void {
+    const slash = path.indexOf('/');
     this.counts.delete += 1;
     this.#add(this.#plain('delete', { collection: path.slice(0, slash), rkey: path.slice(slash + 1) }));
-    return full;
   }
 
   /** Says that the account is active, as of the time of the fetch. */
@@ -109,7 +137,18 @@ export class Parts implements Differences {
     const { data } = this.#options.repo;
     this.#add(this.#plain('repo', { parts: this.parts, data }));
     this.#cut();
+    if (spare.length < maxSpare) spare.push(this.#json);
     await this.#flush();
+  }
+
+  /** Records come in the order of their collections. */
+  #headOf(type: 'create' | 'update', collection: string): Buffer {
+    if (this.#head.type !== type || this.#head.collection !== collection) {
+      const { time, did, commit, rev } = this.#options.repo;
+      const head = recordEventHead({ type, seq: BACKFILL_SEQ, time, did, commit, rev, collection });
+      this.#head = { type, collection, text: Buffer.from(head) };
+    }
+    return this.#head.text;
   }
 
   #plain(type: 'delete' | 'repo', rest: object): string {
@@ -118,37 +157,37 @@ export class Parts implements Differences {
   }
 
   #first(): FetchPart | undefined {
-    if (this.#events.length > 0) return undefined;
+    if (this.#events > 0) return undefined;
     const { fetch } = this.#options.repo;
     return { fetch, part: this.#part, ...(this.#fresh && { fresh: true }) };
   }
 
   /** Cuts a part that is full before the next event is added: the last one must have room for its end. */
   #makeRoom(): Promise<void> | undefined {
-    const { events, chars, sendChars } = this.#options.limits;
-    if (this.#events.length < events && this.#chars < chars) return undefined;
+    const { events, bytes, sendBytes } = this.#options.limits;
+    if (this.#events < events && this.#json.length < bytes) return undefined;
     this.#cut();
     this.#part += 1;
-    return this.#readyChars >= sendChars ? this.#flush() : undefined;
+    return this.#readyBytes >= sendBytes ? this.#flush() : undefined;
   }
 
   #add(event: string): void {
-    this.#events.push(event);
-    this.#chars += event.length + 1;
+    this.#json.utf8(`${this.#events === 0 ? '[' : ','}${event}`);
+    this.#events += 1;
   }
 
   #cut(): void {
-    const events = this.#events;
-    this.#ready.push(events.length === 1 ? { event: events[0]! } : { events: `[${events.join(',')}]` });
-    this.#readyChars += this.#chars;
-    this.#events = [];
-    this.#chars = 0;
+    this.#json.ascii(']');
+    const list = this.#json.takeBytes();
+    this.#ready.push(this.#events === 1 ? { event: list.subarray(1, -1) } : { events: list });
+    this.#readyBytes += list.length;
+    this.#events = 0;
   }
 
   async #flush(): Promise<void> {
     const entries = this.#ready;
     this.#ready = [];
-    this.#readyChars = 0;
+    this.#readyBytes = 0;
     await this.#options.send(entries);
   }
 }

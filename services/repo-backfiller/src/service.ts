@@ -20,6 +20,7 @@ import { decodeJob } from './job.ts';
 import { HostLanes } from './lanes/host-lanes.ts';
 import { MemoryBudget } from './memory-budget.ts';
 import { BackfillerMetrics } from './metrics.ts';
+import { partLimits } from './parts.ts';
 import { isFatal, type Migrated, ready, untilMigrated } from './ready.ts';
 import { Slots } from './slots.ts';
 import { RepoStore } from './store.ts';
@@ -42,8 +43,6 @@ export interface Tuning {
   onListening?: (port: number) => void;
 }
 
-/** Entries of the output stream: as large as costs least in Redis, small enough for a batch of the indexer. */
-const PART = { events: 200, chars: 256 * 1024, sendChars: 512 * 1024 };
 /** Who reads the output stream. */
 const OUTPUT_GROUP = 'firehose_group';
 /** Fetches that may wait for slow hosts, for each that is at work: a socket and a little memory each. */
@@ -146,7 +145,7 @@ async function contextOf(parts: Parts): Promise<FetchContext> {
     metrics: new BackfillerMetrics(metrics),
     log,
     wanted: collectionFilter(settings.collections),
-    limits: PART,
+    limits: partLimits,
     download: { maxRepoBytes, minBytesPerSecond, graceMs: tuning.graceMs ?? 10_000, deadlineMs, tmpFolder },
     force: settings.force,
   };
