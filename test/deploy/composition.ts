@@ -28,6 +28,8 @@ export class Composition {
   readonly compose: Compose = readCompose();
   readonly #around: Around;
   readonly #image = imageEnvironment();
+  /** Below those that others get from `freePort`: a copy's port is still its own between its end and its restart. */
+  #port = 3_000 + Math.floor(Math.random() * 7_900);
 
   private constructor(around: Around) {
     this.#around = around;
@@ -118,7 +120,7 @@ export class Composition {
 
   async #copy(name: string, number: string): Promise<Copy> {
     const service = this.compose.services[name]!;
-    const port = await freePort();
+    const port = await freePort(this.#port++);
     const env = {
       ...this.#image,
       ...readEnvFile(join(this.#around.folder, 'headwater.env')),
@@ -133,7 +135,7 @@ export class Composition {
         PATH: process.env['PATH'],
         ...Object.fromEntries(local),
         METRICS_PORT: `${port}`,
-        ...('CONSOLE_PORT' in env && { CONSOLE_PORT: `${await freePort()}` }),
+        ...('CONSOLE_PORT' in env && { CONSOLE_PORT: `${await freePort(this.#port++)}` }),
         // In a container host name and process id are the same after a restart; here all share one host name.
         INDEXER_CONSUMER: `${name}-${number}`,
         BACKFILLER_CONSUMER_NAME: `${name}-${number}`,
