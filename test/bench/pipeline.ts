@@ -112,15 +112,24 @@ export function settingsOf({ addresses }: RemoteNetwork): Record<string, string>
 }
 
 /** Waits for the first repo in `repo_backfill`. */
-export async function untilListing(redisUrl: string): Promise<void> {
+export function untilListing(redisUrl: string): Promise<void> {
+  return untilAdded(redisUrl, 'repo_backfill', 'the ingester lists repos');
+}
+
+/** Waits for the first entry in `firehose_live`, and has the network do something until then. */
+export function untilListening({ redis, network }: Pipeline): Promise<void> {
+  return untilAdded(redis.url, 'firehose_live', 'the ingester listens', () => network.run(1));
+}
+
+async function untilAdded(redisUrl: string, stream: string, what: string, act?: () => Promise<unknown>) {
   const redis = connect(redisUrl, { name: 'bench' });
   try {
-    const fields = async () => (await redis.xinfo('STREAM', 'repo_backfill')) as (string | number)[];
-    const added = async () => {
-      const list = await fields();
+    await until(what, async () => {
+      await act?.();
+      if ((await redis.exists(stream)) === 0) return false;
+      const list = (await redis.xinfo('STREAM', stream)) as (string | number)[];
       return Number(list[list.indexOf('entries-added') + 1]) > 0;
-    };
-    await until('the ingester lists repos', added);
+    });
   } finally {
     redis.disconnect();
   }
