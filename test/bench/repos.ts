@@ -58,7 +58,7 @@ export async function entriesOf(
   snapshot: RepoSnapshot,
   fetch: string,
   options: {
-    rows?: AsyncIterable<Row>;
+    rows?: AsyncIterable<readonly Row[]>;
     rev?: string;
     alter?: (record: RepoRecord, index: number) => SnapshotRecord | null;
   } = {},
@@ -86,7 +86,7 @@ export async function entriesOf(
 const asText = (fields: NewFields): Fields =>
   Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, value.toString()]));
 
-async function* none(): AsyncGenerator<Row> {}
+async function* none(): AsyncGenerator<Row[]> {}
 
 function* altered(
   records: Iterable<RepoRecord>,

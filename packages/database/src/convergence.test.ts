@@ -55,7 +55,9 @@ class Disorder {
     const fetch = `fetch ${this.#fetches++}`;
     if ((await beginFetch(pool, { did: repo.did, rev: state.rev, fetch })) !== 'go') return;
     const rows = new Map<string, string>();
-    for await (const { path, cid } of repoRows(pool, repo.did)) rows.set(path, cid);
+    for await (const page of repoRows(pool, repo.did)) {
+      for (const { path, cid } of page) rows.set(path, cid);
+    }
     const parts = fetchParts(this.random, repo, state, rows, fetch);
     if (mayCrash && this.random.chance(0.3)) {
       this.redelivered.push([repo, state]);

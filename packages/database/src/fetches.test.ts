@@ -68,7 +68,7 @@ describe('beginFetch', () => {
 describe('repoRows', () => {
   const rowsOf = async (wanted: string) => {
     const rows = [];
-    for await (const row of repoRows(pool, wanted)) rows.push(row);
+    for await (const page of repoRows(pool, wanted)) rows.push(...page);
     return rows;
   };
 
@@ -118,7 +118,7 @@ it('an abandoned fetch of the same rev does no harm, an older one nothing at all
   const entries: StreamEvent[][] = random.shuffle([...parts, ...abandoned, ...oldParts]);
   for (const entry of entries) await applyEvents(pool, [entry]);
   const rows = new Map<string, string>();
-  for await (const { path, cid } of repoRows(pool, did)) rows.set(path, cid);
+  for await (const page of repoRows(pool, did)) for (const { path, cid } of page) rows.set(path, cid);
   expect(rows).toEqual(new Map([...state.records].map(([path, { cid }]) => [path, cid])));
   expect(await known()).toMatchObject({ state: 'complete', head: state.rev });
 });

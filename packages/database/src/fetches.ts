@@ -94,6 +94,10 @@ export interface RepoRow {
 
 const pageSize = 2_000;
 
+// One text for the whole page: rows of pg cost several times what comparing them does.
+const pageOfRows = `SELECT string_agg(substr(uri, $4) || ' ' || cid || ' ' || rev, chr(10) ORDER BY uri) AS lines FROM (
+    SELECT uri, cid, rev FROM record WHERE uri > $1 AND uri < $2 ORDER BY uri LIMIT $3) page`;
+
 /**
  * The records that we hold of a repo, sorted by path as its tree is, in constant memory: one page at a time by the
  * key. Not one snapshot: what live events change meanwhile is above the floor, and wins over what a comparison with
@@ -101,21 +105,26 @@ const pageSize = 2_000;
  *
  * @throws TransientError when PostgreSQL can't go on
  */
-export async function* repoRows(pool: Pool, did: string): AsyncGenerator<RepoRow> {
+export async function* repoRows(pool: Pool, did: string): AsyncGenerator<RepoRow[]> {
   const prefix = `at://${did}/`;
   // '0' is the character after '/'.
   const end = `at://${did}0`;
   let after = prefix;
   for (;;) {
-    const { rows } = await query<{ uri: string; cid: string; rev: string }>(
-      pool,
-      'SELECT uri, cid, rev FROM record WHERE uri > $1 AND uri < $2 ORDER BY uri LIMIT $3',
-      [after, end, pageSize],
-    );
-    for (const { uri, cid, rev } of rows) yield { path: uri.slice(prefix.length), cid, rev };
-    if (rows.length < pageSize) return;
-    after = rows.at(-1)!.uri;
+    const values = [after, end, pageSize, prefix.length + 1];
+    const { rows } = await query<{ lines: string | null }>(pool, pageOfRows, values);
+    const { lines } = rows[0]!;
+    if (lines === null) return;
+    const found = lines.split('\n').map(readRow);
+    yield found;
+    if (found.length < pageSize) return;
+    after = prefix + found.at(-1)!.path;
   }
+}
+
+function readRow(line: string): RepoRow {
+  const [path, cid, rev] = line.split(' ') as [string, string, string];
+  return { path, cid, rev };
 }
 
 export interface KnownRev {

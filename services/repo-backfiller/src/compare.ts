@@ -34,8 +34,8 @@ export interface Differences {
 
 export interface CompareOptions {
   records: Iterable<SnapshotRecord>;
-  /** All rows of the repo in the order of their paths' bytes. */
-  rows: AsyncIterable<Row>;
+  /** All rows of the repo in the order of their paths' bytes, page by page; no page is empty. */
+  rows: AsyncIterable<readonly Row[]>;
   /** rev of the fetch. */
   rev: string;
   wanted: (collection: string) => boolean;
@@ -50,10 +50,10 @@ export interface CompareOptions {
  * very rev can differ after all: two hosts told different histories.
  */
 export async function compare({ records, rows, rev, wanted, to }: CompareOptions): Promise<void> {
-  const cursor = rows[Symbol.asyncIterator]();
+  const ours = new Rows(rows);
   try {
-    let row = await nextRow(cursor);
-    if (row === undefined) to.fresh();
+    await ours.load();
+    if (ours.row === undefined) to.fresh();
     let untilPause = RECORDS_A_TURN;
     for (const record of records) {
       if (--untilPause === 0) {
@@ -62,28 +62,58 @@ export async function compare({ records, rows, rev, wanted, to }: CompareOptions
       }
       if (!wanted(record.collection)) continue;
       const { path } = record;
-      while (row !== undefined && row.path < path) {
+      for (let row = ours.row; row !== undefined && row.path < path; row = ours.row) {
         await remove(row, rev, wanted, to);
-        row = await nextRow(cursor);
+        await ours.goOn();
       }
-      const mine: Row | undefined = row?.path === path ? row : undefined;
+      const mine = ours.row?.path === path ? ours.row : undefined;
       if (mine === undefined || (mine.rev <= rev && mine.cid !== record.cid)) {
         const full = to.write(mine === undefined ? 'create' : 'update', record);
         if (full) await full;
       }
-      if (mine !== undefined) row = await nextRow(cursor);
+      const page = mine && ours.goOn();
+      if (page) await page;
     }
-    for (; row !== undefined; row = await nextRow(cursor)) await remove(row, rev, wanted, to);
+    for (let row = ours.row; row !== undefined; row = ours.row) {
+      await remove(row, rev, wanted, to);
+      await ours.goOn();
+    }
   } finally {
-    await cursor.return?.();
+    await ours.end();
+  }
+}
+
+/** Our rows one at a time; nothing is waited for but the next page. */
+class Rows {
+  readonly #pages: AsyncIterator<readonly Row[]>;
+  #page: readonly Row[] = [];
+  #at = 0;
+
+  constructor(pages: AsyncIterable<readonly Row[]>) {
+    this.#pages = pages[Symbol.asyncIterator]();
+  }
+
+  /** The next one; undefined behind the last. */
+  get row(): Row | undefined {
+    return this.#page[this.#at];
+  }
+
+  goOn(): Promise<void> | undefined {
+    this.#at += 1;
+    return this.#at < this.#page.length ? undefined : this.load();
+  }
+
+  async load(): Promise<void> {
+    const next = await this.#pages.next();
+    this.#page = next.done ? [] : next.value;
+    this.#at = 0;
+  }
+
+  async end(): Promise<void> {
+    await this.#pages.return?.();
   }
 }
 
 async function remove(row: Row, rev: string, wanted: CompareOptions['wanted'], to: Differences) {
   if (row.rev <= rev && wanted(row.path.slice(0, row.path.indexOf('/')))) await to.delete(row.path);
-}
-
-async function nextRow(cursor: AsyncIterator<Row>): Promise<Row | undefined> {
-  const next = await cursor.next();
-  return next.done ? undefined : next.value;
 }

@@ -73,8 +73,8 @@ export class RepoStore {
     return ours(beginFetch(this.#pool, start));
   }
 
-  /** Rows of a repo in the order of their paths' bytes. */
-  async *rows(did: string): AsyncGenerator<Row> {
+  /** Rows of a repo in the order of their paths' bytes, page by page. */
+  async *rows(did: string): AsyncGenerator<Row[]> {
     try {
       yield* repoRows(this.#pool, did);
     } catch (error) {

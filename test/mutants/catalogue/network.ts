@@ -115,8 +115,8 @@ export const network: readonly Mutant[] = [
     breaks: 'a record deleted while we were away is gone after a fetch',
     behaviour: 1,
     file: `${backfiller}/compare.ts`,
-    from: 'for (; row !== undefined; row = await nextRow(cursor)) await remove(row, rev, wanted, to);',
-    to: '',
+    from: 'for (let row = ours.row; row !== undefined; row = ours.row) {',
+    to: 'for (let row = ours.row; row === null; row = ours.row) {',
     tests: [`${backfiller}/compare.test.ts`],
   },
   {
