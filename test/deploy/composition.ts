@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { freePort, spawnChild } from '@headwater/local';
 import { until } from '../support/wait.ts';
 import { type Compose, readCompose, readText, root, type Service } from './compose.ts';
@@ -28,8 +28,6 @@ export class Composition {
   readonly compose: Compose = readCompose();
   readonly #around: Around;
   readonly #image = imageEnvironment();
-  /** Below those that others get from `freePort`: a copy's port is still its own between its end and its restart. */
-  #port = 3_000 + Math.floor(Math.random() * 7_900);
 
   private constructor(around: Around) {
     this.#around = around;
@@ -120,7 +118,7 @@ export class Composition {
 
   async #copy(name: string, number: string): Promise<Copy> {
     const service = this.compose.services[name]!;
-    const port = await freePort(this.#port++);
+    const port = await freePort();
     const env = {
       ...this.#image,
       ...readEnvFile(join(this.#around.folder, 'headwater.env')),
@@ -132,10 +130,11 @@ export class Composition {
       service,
       command: [...(service.entrypoint ?? []), ...(service.command ?? [])],
       env: {
-        PATH: process.env['PATH'],
+        // Under pnpm `node` is a shell script that starts it: a signal would end that and leave the service running.
+        PATH: `${dirname(process.execPath)}${delimiter}${process.env['PATH']}`,
         ...Object.fromEntries(local),
         METRICS_PORT: `${port}`,
-        ...('CONSOLE_PORT' in env && { CONSOLE_PORT: `${await freePort(this.#port++)}` }),
+        ...('CONSOLE_PORT' in env && { CONSOLE_PORT: `${await freePort()}` }),
         // In a container host name and process id are the same after a restart; here all share one host name.
         INDEXER_CONSUMER: `${name}-${number}`,
         BACKFILLER_CONSUMER_NAME: `${name}-${number}`,

@@ -103,9 +103,9 @@ async function liveWhileKilled(
   for (const [stream, group, name] of WORKERS) {
     const container = up.containers.get(name)!;
     const inHand = () => pendingOf(client, stream, group, name);
-    // Another word from every repo sees to it that there is work.
-    if (stream !== 'firehose_live') await listAgain(client);
     while (!lost[name]) {
+      // Another word from every repo sees to it that there is work, also where it was done before the blow.
+      if (stream !== 'firehose_live') await listAgain(client);
       await until(`${name} has work in hand`, inHand);
       await container.kill();
       lost[name] = await inHand();
