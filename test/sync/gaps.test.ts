@@ -103,6 +103,8 @@ describe('an account that is deleted while nobody listens', () => {
     const before = await world.records(gone);
     world.start('ingester');
     await eventually(suspects).toContain(gone);
+    const later = `SELECT due > now() + interval '30 minutes' AS later FROM headwater.departure WHERE did = $1`;
+    expect(await world.rows(later, [gone])).toEqual([{ later: true }]);
     expect(await world.records(gone)).toEqual(before);
     expect(await world.rows('SELECT "upstreamStatus" AS s FROM actor WHERE did = $1', [gone])).toEqual([
       { s: null },
