@@ -51,6 +51,16 @@ export class Container {
     return this.#child.output;
   }
 
+  /** SIGSTOP: it does nothing until `thaw`. @returns false where it does not run at present */
+  freeze(): boolean {
+    const { running, pid } = this.#child;
+    return running && process.kill(pid, 'SIGSTOP');
+  }
+
+  thaw(): void {
+    if (this.#child.running) process.kill(this.#child.pid, 'SIGCONT');
+  }
+
   /** SIGKILL, as the kernel's when memory is short; `restart:` decides what follows. */
   async kill(): Promise<void> {
     this.#expectsEnd = true;

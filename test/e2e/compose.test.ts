@@ -5,6 +5,7 @@ import { connect, keysOf, type Redis } from '@headwater/streams';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Composition, makeSecrets, redisSettings } from '../deploy/composition.ts';
+import type { Container } from '../deploy/container.ts';
 import { compareWithTruth } from '../disorder/compare.ts';
 import { wrongLetters } from '../disorder/dead-letters.ts';
 import { untilHeard, untilQuiet } from '../disorder/quiet.ts';
@@ -106,7 +107,7 @@ async function liveWhileKilled(
     while (!lost[name]) {
       // Another word from every repo sees to it that there is work, also where it was done before the blow.
       if (stream !== 'firehose_live') await listAgain(client);
-      await until(`${name} has work in hand`, inHand);
+      await until(`${name} has work in hand`, () => caught(container, inHand));
       await container.kill();
       lost[name] = await inHand();
     }
@@ -115,6 +116,17 @@ async function liveWhileKilled(
   over.abort();
   await living;
   return lost;
+}
+
+/**
+ * Stops a copy with work in hand, so that it has it still when the blow comes: one that was done meanwhile would be
+ * killed for nothing, and every restart comes later than the one before.
+ */
+async function caught(container: Container, inHand: () => Promise<number>): Promise<boolean> {
+  if (!container.freeze()) return false;
+  if ((await inHand()) > 0) return true;
+  container.thaw();
+  return false;
 }
 
 async function listAgain(client: Redis): Promise<void> {
