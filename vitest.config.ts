@@ -8,6 +8,7 @@ export default defineConfig({
     maxWorkers: 2,
     // Many tests kill processes against the clock of a shared machine: CI gives a failed one a second and third go.
     retry: process.env.CI ? 2 : 0,
+    reporters: ['default', './test/support/second-go/reporter.ts'],
     testTimeout: 120_000,
     hookTimeout: 120_000,
     teardownTimeout: 30_000,

@@ -6,7 +6,12 @@ import { join } from 'node:path';
 import { root, run, runOrExplain, say, setUp } from './setup.mjs';
 
 const REPORT = join(root, '.headwater/test-report.json');
-const REPORTERS = ['--reporter=default', '--reporter=json', `--outputFile.json=${REPORT}`];
+const REPORTERS = [
+  '--reporter=default',
+  '--reporter=./test/support/second-go/reporter.ts',
+  '--reporter=json',
+  `--outputFile.json=${REPORT}`,
+];
 
 await runOrExplain(async () => {
   const began = Date.now();
