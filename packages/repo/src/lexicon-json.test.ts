@@ -3,6 +3,7 @@ import * as reference from '@ipld/dag-cbor';
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
 import * as any from '../testing/arbitraries.ts';
+import { decodeCbor } from './cbor.ts';
 import { RepoError } from './errors.ts';
 import { JsonBytes } from './json-bytes.ts';
 import { appendRecord, cborToJson, MAX_RECORD_BYTES, recordToJson } from './lexicon-json.ts';
@@ -86,6 +87,14 @@ describe('cborToJson', () => {
 
   test('keeps __proto__, NUL and control characters', () => {
     expect(cborToJson(hex('a1 69 5f5f70726f746f5f5f 62 00 1f'))).toBe('{"__proto__":"\\u0000\\u001f"}');
+  });
+
+  test('keeps a U+FEFF that a text or a key begins with, which the reference loses', () => {
+    const value = { text: '\ufeffa', '\ufefftext': 'a\ufeff' };
+    const bytes = Buffer.from(reference.encode(value));
+    expect(cborToJson(bytes)).toBe('{"text":"\ufeffa","\ufefftext":"a\ufeff"}');
+    expect(decodeCbor(bytes)).toEqual(value);
+    expect(reference.decode(reference.encode('\ufeffa'))).toBe('a');
   });
 
   test('grows for long texts, byte strings and lists, and is right again afterwards', () => {

@@ -22,15 +22,23 @@ export const cid: fc.Arbitrary<CID> = fc.oneof(
   },
 );
 
+/**
+ * The reference loses it where a text begins with it (it decodes with a plain
+ * TextDecoder, which takes it for a byte order mark), so it can't be compared.
+ */
+const BYTE_ORDER_MARK = '\ufeff';
+
 /** Well-formed text with controls, NUL, quotes and every plane. */
-export const text: fc.Arbitrary<string> = fc.oneof(
-  fc.string({ unit: 'binary', maxLength: 40 }),
-  fc.string({ unit: 'grapheme', maxLength: 40 }),
-  fc.string({
-    unit: fc.constantFrom('a', '"', '\\', '\n', '\0', '\u001f', '\u007f', 'é', '😀'),
-    maxLength: 30,
-  }),
-);
+export const text: fc.Arbitrary<string> = fc
+  .oneof(
+    fc.string({ unit: 'binary', maxLength: 40 }),
+    fc.string({ unit: 'grapheme', maxLength: 40 }),
+    fc.string({
+      unit: fc.constantFrom('a', '"', '\\', '\n', '\0', '\u001f', '\u007f', 'é', '😀'),
+      maxLength: 30,
+    }),
+  )
+  .filter((t) => !t.startsWith(BYTE_ORDER_MARK));
 
 const key = fc.oneof(
   { weight: 10, arbitrary: text },
@@ -78,18 +86,27 @@ export function mutated(bytes: Uint8Array): fc.Arbitrary<Uint8Array> {
     at: fc.nat({ max: Math.max(0, bytes.length - 1) }),
     byte: fc.nat({ max: 255 }),
   });
-  return fc.array(change, { minLength: 1, maxLength: 4 }).map((changes) =>
-    changes.reduce((current, { kind, at, byte }) => {
-      const head = current.subarray(0, at);
-      const tail = current.subarray(at);
-      if (kind === 'cut') return Buffer.from(byte < 128 ? head : Buffer.concat([head, tail.subarray(1)]));
-      if (kind === 'insert') return Buffer.concat([head, Buffer.from([byte]), tail]);
-      if (kind === 'repeat') return Buffer.concat([head, tail.subarray(0, byte & 15), tail]);
-      const copy = Buffer.from(current);
-      if (at < copy.length) copy[at] = kind === 'set' ? byte : copy[at]! ^ (1 << (byte & 7));
-      return copy;
-    }, Buffer.from(bytes) as Buffer),
-  );
+  return fc
+    .array(change, { minLength: 1, maxLength: 4 })
+    .map((changes) => changes.reduce(changed, Buffer.from(bytes)))
+    .filter((result) => !result.includes(BYTE_ORDER_MARK));
+}
+
+interface Change {
+  kind: string;
+  at: number;
+  byte: number;
+}
+
+function changed(bytes: Buffer, { kind, at, byte }: Change): Buffer {
+  const head = bytes.subarray(0, at);
+  const tail = bytes.subarray(at);
+  if (kind === 'cut') return Buffer.from(byte < 128 ? head : Buffer.concat([head, tail.subarray(1)]));
+  if (kind === 'insert') return Buffer.concat([head, Buffer.from([byte]), tail]);
+  if (kind === 'repeat') return Buffer.concat([head, tail.subarray(0, byte & 15), tail]);
+  const copy = Buffer.from(bytes);
+  if (at < copy.length) copy[at] = kind === 'set' ? byte : copy[at]! ^ (1 << (byte & 7));
+  return copy;
 }
 
 export function sha256(bytes: Uint8Array): Uint8Array {
