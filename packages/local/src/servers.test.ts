@@ -1,7 +1,8 @@
+import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { freePort, ProcessError, spawnChild, startRedisServer } from './index.ts';
 
@@ -12,15 +13,21 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 it('a child ends when its parent is killed', async () => {
+  // The child holds a connection to us, which ends when it does.
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const connect = `require('node:net').connect(${(server.address() as AddressInfo).port}, '127.0.0.1')`;
   const index = new URL('./index.ts', import.meta.url).href;
   const code = `const { spawnChild } = await import(${JSON.stringify(index)});
-    console.log('child', spawnChild('sleep', ['600']).pid); setInterval(() => {}, 1000);`;
+    spawnChild(process.execPath, ['-e', ${JSON.stringify(connect)}]); setInterval(() => {}, 1000);`;
   const parent = spawnChild(process.execPath, ['--input-type=module', '-e', code]);
-  const pid = Number((await parent.waitForLine((line) => line.startsWith('child'))).split(' ')[1]);
-  expect(isAlive(pid)).toBe(true);
+  const [child] = (await once(server, 'connection')) as [Socket];
+  child.on('error', () => {}).resume();
+  expect(child.readyState).toBe('open');
+  const ended = once(child, 'close');
   await parent.stop('SIGKILL');
-  for (let i = 0; i < 200 && isAlive(pid); i++) await sleep(10);
-  expect(isAlive(pid)).toBe(false);
+  await ended;
+  server.close();
 });
 
 it('a program that ends before it is ready says what it printed', async () => {
@@ -47,12 +54,3 @@ it('freePort gives the wanted port if nobody has it', async () => {
   await server.stop();
   expect(await freePort(server.port)).toBe(server.port);
 });
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -1,5 +1,4 @@
-import { setTimeout as later } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { startRedis, type TestRedis } from '../../../test/support/redis.ts';
 import { until } from '../../../test/support/wait.ts';
 import { connect, type Redis } from './connect.ts';
@@ -48,8 +47,10 @@ it('what is paused does not begin, and still stops', async () => {
   const stop = new AbortController();
   const { runs, task } = counting();
   const options = { redis, what: 'repo-backfiller', signal: stop.signal, log: silent, pollMs: 1 } as const;
+  const looks = vi.spyOn(redis, 'hexists');
   const running = whileAllowed(options, task);
-  await Promise.race([running, later(30)]);
+  await until('it has looked again and again', () => looks.mock.calls.length > 3);
+  looks.mockRestore();
   stop.abort();
   await running;
   expect(runs).toEqual([]);

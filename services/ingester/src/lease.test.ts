@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import { createLogger, sleep } from '@headwater/ops';
 import { connect, type Redis } from '@headwater/streams';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -23,17 +24,21 @@ const newKey = () => `lease:${keys++}`;
 
 it('lets one copy run at a time, and the next take over at once', async () => {
   const key = newKey();
-  const stop = new AbortController();
+  const { signal } = new AbortController();
+  const refused = new EventEmitter();
   let running = 0;
   let most = 0;
   const ran: number[] = [];
-  const copy = (id: number) =>
-    underLease(options(key, stop.signal), async () => {
+  const copy = (id: number) => {
+    const onHeld = (held: boolean) => void (held || refused.emit(`${id}`));
+    return underLease({ ...options(key, signal, 1000), onHeld }, async () => {
       most = Math.max(most, ++running);
-      await sleep(20);
+      const others = [1, 2, 3].filter((other) => other !== id && !ran.includes(other));
+      await Promise.all(others.map((other) => once(refused, `${other}`)));
       running--;
       ran.push(id);
     });
+  };
   await Promise.all([1, 2, 3].map(copy));
   expect([most, ran.sort()]).toEqual([1, [1, 2, 3]]);
   expect(await redis.exists(key)).toBe(0);
@@ -41,8 +46,8 @@ it('lets one copy run at a time, and the next take over at once', async () => {
 
 it('holds on for longer than its ttl by renewing', async () => {
   const key = newKey();
-  await underLease(options(key, new AbortController().signal, 150), async (signal) => {
-    await sleep(500, signal);
+  await underLease(options(key, new AbortController().signal, 600), async (signal) => {
+    await sleep(1500, signal);
     expect(signal.aborted).toBe(false);
   });
 });
@@ -53,7 +58,7 @@ it('stops the task when another copy has the lease, and waits its turn', async (
   await underLease(options(key, new AbortController().signal), async (signal) => {
     if (reasons.length > 0) return;
     await redis.set(key, 'thief', 'PX', 100);
-    await sleep(5000, signal);
+    await once(signal, 'abort');
     reasons.push(signal.reason);
     // Ends without an error, as a task does whose signal has aborted.
   });
@@ -65,14 +70,14 @@ it('stops the task before the key can expire when Redis does not answer', async 
   const stop = new AbortController();
   const other = connect(server.url);
   const left: number[] = [];
-  const run = underLease({ ...options(key, stop.signal, 600), redis: other }, async (signal) => {
+  await underLease({ ...options(key, stop.signal, 1500), redis: other }, async (signal) => {
+    const expiry = await redis.pexpiretime(key);
     other.disconnect();
-    await sleep(5000, signal);
-    left.push(await redis.pttl(key));
+    await once(signal, 'abort');
+    left.push(expiry - Date.now());
     stop.abort();
     signal.throwIfAborted();
   });
-  await run;
   expect(left[0]).toBeGreaterThan(0);
 });
 

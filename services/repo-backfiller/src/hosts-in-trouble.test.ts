@@ -187,6 +187,7 @@ describe('our own infrastructure', () => {
     await harness.add(...accounts.slice(1).map(({ did }) => ({ did })));
     for (let i = 0; i < 5; i++) {
       await used.pool.query(cut);
+      // Time for new connections to be at work, which are cut then.
       await sleep(20);
     }
     await mkdir(folder);
