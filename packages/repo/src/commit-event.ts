@@ -23,7 +23,8 @@ export interface CommitOp {
   cid: string | null;
   /** CID of the record before; null for a create, undefined where a legacy producer omits it. */
   prev: string | null | undefined;
-  /** The digest in `prev`. */
+  /** The digests in `cid` and `prev`. */
+  digest: Uint8Array | undefined;
   prevDigest: Uint8Array | undefined;
   /**
    * The record as lexicon JSON text.
@@ -54,6 +55,8 @@ export interface CommitEvent extends SignedState {
   since: string | null;
   /** Root of the tree before, as stated; null for a first commit or where a legacy producer omits it. */
   prevData: string | null;
+  /** The digest in `prevData`. */
+  prevDataDigest: Uint8Array | undefined;
   ops: CommitOp[];
   /** What the structure is checked with. */
   car: CarReader;
@@ -82,6 +85,7 @@ export function readCommit(frame: CommitFrame): CommitEvent {
       seq: frame.seq,
       since: frame.since,
       prevData: frame.prevData?.toString() ?? null,
+      prevDataDigest: frame.prevData?.bytes.subarray(DIGEST_AT),
       ops: readOps(frame.ops, car),
       car,
     };
@@ -143,6 +147,7 @@ function readOp(op: FrameOp, car: CarReader): CommitOp {
     ...parts,
     cid: op.cid === null ? null : cidText(op.cid.bytes),
     prev: action === 'create' ? null : op.prev?.toString(),
+    digest: op.cid?.bytes.subarray(DIGEST_AT),
     prevDigest: op.prev?.bytes.subarray(DIGEST_AT),
     json: () => recordJson(block),
   };

@@ -7,6 +7,8 @@ import { MAX_KEY_BYTES } from './repo-path.ts';
 const LINK_HEAD = Buffer.from('d82a58250001711220', 'hex');
 const DIGEST = 32;
 const NULL = 0xf6;
+/** Bytes from the end of an entry's subtree to the digest of its record: the field's name, the link's head. */
+const VALUE_HEAD = 2 + LINK_HEAD.length;
 const FIELDS = 5;
 /** Bytes of the shortest entry. */
 const LEAST_ENTRY = 52;
@@ -21,6 +23,10 @@ export class TreeNode {
   count = 0;
   /** Offset of the digest of the left subtree, 0 where there is none. */
   left = 0;
+  /** Offset of the first entry. */
+  first = 0;
+  start = 0;
+  end = 0;
   #fields = new Int32Array(FIELDS * 16);
   #cursor = new CborCursor(this.bytes);
   /** The key read last by `readKey`. */
@@ -38,6 +44,8 @@ export class TreeNode {
     cursor.bytes = bytes;
     cursor.at = start;
     cursor.end = start + length;
+    this.start = start;
+    this.end = cursor.end;
     this.keyLength = 0;
     try {
       this.#readNode(cursor);
@@ -54,6 +62,7 @@ export class TreeNode {
     const count = cursor.argument;
     if (count > (cursor.end - cursor.at) / LEAST_ENTRY) malformed();
     this.count = count;
+    this.first = cursor.at;
     if (count * FIELDS > this.#fields.length) this.#fields = new Int32Array(count * FIELDS * 2);
     for (let i = 0; i < count; i++) this.#readEntry(cursor, i * FIELDS);
     this.#expectKey(0x6c);
@@ -109,6 +118,35 @@ export class TreeNode {
   /** Offset of the digest of the record of entry `i`. */
   value(i: number): number {
     return this.#fields[i * FIELDS + 4]!;
+  }
+
+  /** How many bytes the key of entry `i` shares with the one before. */
+  prefix(i: number): number {
+    return this.#fields[i * FIELDS]!;
+  }
+
+  /** Offset of the bytes of the key of entry `i` that follow its prefix. */
+  suffix(i: number): number {
+    return this.#fields[i * FIELDS + 1]!;
+  }
+
+  suffixLength(i: number): number {
+    return this.#fields[i * FIELDS + 2]!;
+  }
+
+  /** Offset of the digest of the subtree before entry `i` and after the one before it, 0 where there is none. */
+  gap(i: number): number {
+    return i === 0 ? this.left : this.tree(i - 1);
+  }
+
+  /** Where the link or null of that subtree ends. */
+  gapEnd(i: number): number {
+    return i === 0 ? this.end : this.value(i - 1) - VALUE_HEAD;
+  }
+
+  /** Where entry `i` begins; for `i` of `count` where the last one ends. */
+  entryStart(i: number): number {
+    return i === 0 ? this.first : this.value(i - 1) + DIGEST;
   }
 
   /**
