@@ -34,6 +34,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await chmod(folder, 0o755);
   let server: Promise<{ postgres: PostgresServer; shared: SharedPostgres }> | undefined;
   const http = createServer((_request, response) => {
+    // A connection that is kept is closed some day, and a file that was busy just then asks on it and fails.
+    response.setHeader('connection', 'close');
     server ??= startShared(folder);
     answer(
       response,

@@ -4,14 +4,14 @@ import { afterAll, beforeAll } from 'vitest';
 import { control } from './control.ts';
 import type { SharedPostgres } from './global-setup.ts';
 
-/** How long a test file's last connections may take to close after its end. */
-const GRACE_MS = 3_000;
+/** How long a test file's last connections may take to close after its end: a killed process's last statement ends first. */
+const GRACE_MS = 15_000;
 
 export interface TestDatabase extends AsyncDisposable {
   readonly url: string;
   readonly name: string;
-  /** Drops it. @throws when connections to it are still open: a leak of the test or of the code under it. */
-  drop(): Promise<void>;
+  /** Drops it. @throws when connections to it stay open for `graceMs`: a leak of the test or of the code under it. */
+  drop(graceMs?: number): Promise<void>;
 }
 
 /** The run's one PostgreSQL: embedded, started when the first file asks for it. */
@@ -31,8 +31,8 @@ export async function createDatabase(template?: string): Promise<TestDatabase> {
   );
   const url = new URL(shared.url);
   url.pathname = `/${name}`;
-  const drop = () => onServer(shared.url, (client) => dropChecked(client, name));
-  return { url: url.href, name, drop, [Symbol.asyncDispose]: drop };
+  const drop = (graceMs = GRACE_MS) => onServer(shared.url, (client) => dropChecked(client, name, graceMs));
+  return { url: url.href, name, drop, [Symbol.asyncDispose]: () => drop() };
 }
 
 /**
@@ -65,14 +65,14 @@ async function onServer<T>(url: string, run: (client: pg.Client) => Promise<T>):
   }
 }
 
-async function dropChecked(client: pg.Client, name: string): Promise<void> {
-  const left = await sessionsAfterGrace(client, name);
+async function dropChecked(client: pg.Client, name: string, graceMs: number): Promise<void> {
+  const left = await sessionsAfter(graceMs, client, name);
   await client.query(`DROP DATABASE IF EXISTS ${client.escapeIdentifier(name)} WITH (FORCE)`);
   if (left.length > 0) throw new Error(`${left.length} connections leaked:\n${left.join('\n')}`);
 }
 
-async function sessionsAfterGrace(client: pg.Client, name: string): Promise<string[]> {
-  const end = Date.now() + GRACE_MS;
+async function sessionsAfter(graceMs: number, client: pg.Client, name: string): Promise<string[]> {
+  const end = Date.now() + graceMs;
   for (;;) {
     const { rows } = await client.query(
       `SELECT format('%s %s: %s', application_name, state, left(query, 200)) AS line

@@ -6,6 +6,9 @@ import { ofEachMaster, type Redis } from '@headwater/streams';
 
 export type TestRedis = RedisServer;
 
+/** As it is now: while a network starts (packages/local) TMPDIR names a folder that is removed at the end of that. */
+const TEMPORARY = tmpdir();
+
 export interface TestRedisOptions {
   /** Keep data across `kill` and `restart`. */
   aof?: boolean;
@@ -33,7 +36,7 @@ export async function startRedis(options: TestRedisOptions = {}): Promise<TestRe
 
 /** One server, whatever the run is on. */
 export async function startSingleRedis(options: TestRedisOptions = {}): Promise<TestRedis> {
-  const folder = await mkdtemp(join(tmpdir(), 'headwater-redis-'));
+  const folder = await mkdtemp(join(TEMPORARY, 'headwater-redis-'));
   const server = await startRedisServer({ ...options, folder });
   const stop = async () => {
     await server.stop();

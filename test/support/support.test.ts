@@ -33,7 +33,7 @@ describe('createDatabase', () => {
     const client = new pg.Client({ connectionString: database.url, application_name: 'leak' });
     client.on('error', () => {});
     await client.connect();
-    await expect(database.drop()).rejects.toThrow(/1 connections leaked:\nleak/);
+    await expect(database.drop(200)).rejects.toThrow(/1 connections leaked:\nleak/);
     await client.end().catch(() => {});
   });
 });

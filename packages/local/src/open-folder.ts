@@ -19,8 +19,9 @@ export async function openFolderFor(folder: string): Promise<string> {
   await sweep();
   const open = join(OPEN_FOLDER, randomBytes(6).toString('hex'));
   await mkdir(open);
-  await writeFile(join(open, 'belongs-to'), marker);
+  // In this order: what belongs to a marker that does not name it is swept by whoever comes.
   await writeFile(marker, open);
+  await writeFile(join(open, 'belongs-to'), marker);
   return open;
 }
 

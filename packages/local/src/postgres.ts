@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
-import { freePort } from './ports.ts';
+import { onFreePort } from './ports.ts';
 import { binariesFor, identityFor, type RunAs } from './postgres-binaries.ts';
 import { waitForPrevious } from './previous.ts';
 import { type Child, type ChildOptions, ProcessError, spawnChild } from './process.ts';
@@ -52,10 +52,14 @@ export async function startPostgresServer(options: PostgresOptions): Promise<Pos
   if (!existsSync(join(runAs.folder, 'password'))) await initialise(native, runAs);
   const password = (await readFile(join(runAs.folder, 'password'), 'utf8')).trim();
   await waitForPrevious(join(runAs.folder, 'data/postmaster.pid'), 'postgres');
-  const port = await freePort(options.port);
+  const started = await onFreePort(options.port, async (port) => ({
+    port,
+    child: await launch(native, port, options, runAs),
+  }));
+  const { port } = started;
+  let { child } = started;
   const database = options.database ?? 'headwater';
   const urlOf = (name: string) => `postgres://postgres:${password}@127.0.0.1:${port}/${name}`;
-  let child = await launch(native, port, options, runAs);
   await ensureDatabase(urlOf, database);
   return {
     url: urlOf(database),

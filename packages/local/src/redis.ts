@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { freePort } from './ports.ts';
+import { onFreePort } from './ports.ts';
 import { waitForPrevious } from './previous.ts';
 import { type Child, findProgram, spawnChild } from './process.ts';
 
@@ -44,8 +44,12 @@ export async function startRedisServer(options: RedisOptions): Promise<RedisServ
   const program = redisProgram();
   mkdirSync(options.folder, { recursive: true });
   await waitForPrevious(join(options.folder, 'redis.pid'), '-server');
-  const port = await freePort(options.port);
-  let child = await launch(program, port, options);
+  const started = await onFreePort(options.port, async (port) => ({
+    port,
+    child: await launch(program, port, options),
+  }));
+  const { port } = started;
+  let { child } = started;
   const server: RedisServer = {
     url: `redis://127.0.0.1:${port}`,
     port,

@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { freePort, ProcessError, spawnChild, startRedisServer } from './index.ts';
+import { onFreePort } from './ports.ts';
+import { findProgram } from './process.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -53,4 +55,20 @@ it('freePort gives the wanted port if nobody has it', async () => {
   expect(await freePort(server.port)).not.toBe(server.port);
   await server.stop();
   expect(await freePort(server.port)).toBe(server.port);
+});
+
+it('a server whose port is taken between the look and the use starts on another one', async () => {
+  const other = await startRedisServer({ folder });
+  const tried: number[] = [];
+  await using child = await onFreePort(undefined, async (port) => {
+    tried.push(port);
+    const taken = tried.length === 1 ? other.port : port;
+    const args = ['--bind', '127.0.0.1', '--port', `${taken}`, '--save', ''];
+    const started = spawnChild(findProgram('redis-server', 'valkey-server')!, args);
+    await started.waitForLine((line) => /ready to accept connections/i.test(line));
+    return started;
+  });
+  expect(child.running).toBe(true);
+  expect(tried.length).toBe(2);
+  await other.stop();
 });

@@ -181,8 +181,8 @@ it('what is under way at the end is finished, what waits is handed back', async 
   const started = Date.now();
   harness.start();
   await harness.idle();
-  // Not after the time in which a dead process's entries are taken over.
-  expect(Date.now() - started).toBeLessThan(10_000);
+  // Not after the minute in which a dead process's entries are taken over.
+  expect(Date.now() - started).toBeLessThan(50_000);
   expect((await harness.output()).length).toBe(6);
 });
 

@@ -96,16 +96,12 @@ describe('hosts in trouble', () => {
     {
       await using harness = await start();
       await harness.add({ did: first.did });
-      await until(
-        'it waits',
-        async () => (await harness.redis.zcard(keyOf('repo_backfill:later'))) === 1,
-        10_000,
-      );
+      await until('it waits', async () => (await harness.redis.zcard(keyOf('repo_backfill:later'))) === 1);
     }
     host.instead = undefined;
     await using harness = harnessOf().start();
     await harness.add({ did: second.did });
-    await until('both are sent', async () => (await harness.output()).length === 2, 10_000);
+    await until('both are sent', async () => (await harness.output()).length === 2);
     expect(Date.now() - started).toBeGreaterThan(1900);
     expect(host.requests.length).toBe(3);
   });
@@ -136,11 +132,7 @@ describe('hosts in trouble', () => {
       tuning: { directoryLaterMs: 500 },
     });
     await harness.add({ did: account.did });
-    await until(
-      'it is put off',
-      async () => (await harness.redis.zcard(keyOf('repo_backfill:later'))) === 1,
-      10_000,
-    );
+    await until('it is put off', async () => (await harness.redis.zcard(keyOf('repo_backfill:later'))) === 1);
     used.network.plc.instead = undefined;
     await harness.idle();
     expect((await harness.sentOf(account.did)).length).toBe(4);
@@ -154,7 +146,7 @@ describe('our own infrastructure', () => {
     const account = await used.network.account(await used.network.host());
     await using harness = await start({ databaseUrl: empty.url });
     await harness.add({ did: account.did });
-    await until('it says so', async () => (await harness.ready()).migrations !== true, 10_000);
+    await until('it says so', async () => (await harness.ready()).migrations !== true);
     expect(await harness.redis.xlen('repo_backfill')).toBe(1);
     await migrate(empty.url);
     await harness.idle();
@@ -178,10 +170,10 @@ describe('our own infrastructure', () => {
       BACKFILLER_TMP_DIR: folder,
     };
     await using harness = await start({ env });
-    await until('it runs', () => harness.ready().catch(() => undefined), 10_000);
+    await until('it runs', () => harness.ready().catch(() => undefined));
     await rm(folder, { recursive: true });
     await harness.add({ did: accounts[0]!.did });
-    await until('it was asked for', () => host.requests.length > 0, 10_000);
+    await until('it was asked for', () => host.requests.length > 0);
     const cut = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
       WHERE application_name = 'headwater repo-backfiller' AND datname = current_database()`;
     await harness.add(...accounts.slice(1).map(({ did }) => ({ did })));

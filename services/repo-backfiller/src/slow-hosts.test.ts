@@ -60,7 +60,7 @@ it.each(['says nothing', 'sends a byte now and then'])(
     await harness.add(...jobs(slows));
     await until('both places are taken', () => rest.length === 2);
     await harness.add(...jobs(goods));
-    await until('the good ones are sent', async () => (await harness.output()).length === 10, 15_000);
+    await until('the good ones are sent', async () => (await harness.output()).length === 10, 50_000);
     expect(await harness.count('backfiller_slots_lent')).toBe(2);
     for (const send of rest) send();
     await harness.idle();

@@ -1,9 +1,10 @@
 import { randomBytes, randomInt } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { Server } from 'node:net';
 import { join } from 'node:path';
 import type { TestPds, TestPlc } from '@atproto/dev-env';
-import { freePort } from '../ports.ts';
+import { freePort, isPortTaken } from '../ports.ts';
 import { type Account, createAccount, login } from './account.ts';
 import { keepOperations } from './plc-store.ts';
 
@@ -13,6 +14,8 @@ export interface NetworkOptions {
   /** Further settings of the PDS, as `@atproto/pds` reads them from its environment (camel case). */
   pds?: Record<string, unknown>;
 }
+
+const IDENTITY = 'network.json';
 
 /** What has to stay the same from start to start: DID documents name the PDS's port and key. */
 interface Identity {
@@ -72,26 +75,46 @@ export class Network implements AsyncDisposable {
 
 /** Starts a network on the data of `folder`, or a new one there. Some 2 s, of which most are imports. */
 export async function startNetwork(options: NetworkOptions): Promise<Network> {
-  const { TestPlc, TestPds, mockNetworkUtilities } = await devEnv();
+  const parts = await devEnv();
   const temporary = join(options.folder, 'tmp');
-  await mkdir(temporary, { recursive: true });
-  const identity = await identityIn(options.folder);
-  return await withTemporaryFolder(temporary, () =>
-    onLoopbackOnly(async () => {
-      const plc = await TestPlc.create({ port: identity.plcPort });
-      await keepOperations(plc, join(options.folder, 'plc.jsonl'));
-      const pds = await TestPds.create({
-        didPlcUrl: plc.url,
-        port: identity.pdsPort,
-        plcRotationKeyK256PrivateKeyHex: identity.rotationKey,
-        dataDirectory: await madeFolder(join(options.folder, 'pds')),
-        blobstoreDiskLocation: await madeFolder(join(options.folder, 'blobs')),
-        ...options.pds,
-      });
-      mockNetworkUtilities(pds);
-      return new Network(plc, pds);
-    }),
-  );
+  const isNew = !existsSync(join(options.folder, IDENTITY));
+  for (let attempt = 1; ; attempt++) {
+    await mkdir(temporary, { recursive: true });
+    const identity = await identityIn(options.folder);
+    try {
+      return await withTemporaryFolder(temporary, () =>
+        onLoopbackOnly(() => startParts(parts, identity, options)),
+      );
+    } catch (error) {
+      // Nobody knows the ports of a new network yet: others will do.
+      if (!isNew || attempt === 3 || !isPortTaken(error)) throw error;
+      await rm(join(options.folder, IDENTITY));
+    }
+  }
+}
+
+async function startParts(
+  { TestPlc, TestPds, mockNetworkUtilities }: typeof import('@atproto/dev-env'),
+  identity: Identity,
+  options: NetworkOptions,
+): Promise<Network> {
+  const plc = await TestPlc.create({ port: identity.plcPort });
+  try {
+    await keepOperations(plc, join(options.folder, 'plc.jsonl'));
+    const pds = await TestPds.create({
+      didPlcUrl: plc.url,
+      port: identity.pdsPort,
+      plcRotationKeyK256PrivateKeyHex: identity.rotationKey,
+      dataDirectory: await madeFolder(join(options.folder, 'pds')),
+      blobstoreDiskLocation: await madeFolder(join(options.folder, 'blobs')),
+      ...options.pds,
+    });
+    mockNetworkUtilities(pds);
+    return new Network(plc, pds);
+  } catch (error) {
+    await plc.close();
+    throw error;
+  }
 }
 
 // The package's index loads AppView, Ozone and bsync as well: twice the time.
@@ -110,12 +133,13 @@ export async function addressesOf(folder: string): Promise<{ plcUrl: string; pds
 }
 
 async function identityIn(folder: string): Promise<Identity> {
-  const file = join(folder, 'network.json');
+  const file = join(folder, IDENTITY);
   const saved = await readFile(file, 'utf8').catch(() => undefined);
   if (saved !== undefined) return JSON.parse(saved);
+  const plcPort = await lastingPort();
   const identity = {
-    plcPort: await lastingPort(),
-    pdsPort: await lastingPort(),
+    plcPort,
+    pdsPort: await lastingPort(plcPort),
     rotationKey: randomBytes(32).toString('hex'),
   };
   await mkdir(folder, { recursive: true });
@@ -124,10 +148,10 @@ async function identityIn(folder: string): Promise<Identity> {
 }
 
 /** A free port below those that the system hands out to connections: it should be free at the next start too. */
-async function lastingPort(): Promise<number> {
+async function lastingPort(other = 0): Promise<number> {
   for (let tries = 0; tries < 50; tries++) {
     const port = randomInt(20_000, 30_000);
-    if ((await freePort(port)) === port) return port;
+    if (port !== other && (await freePort(port)) === port) return port;
   }
   return freePort();
 }

@@ -87,7 +87,7 @@ export class Harness implements AsyncDisposable {
           ]);
           return a + b + c;
         },
-        { timeout: 20_000, interval: 20 },
+        { timeout: 60_000, interval: 20 },
       )
       .toBe(0);
   }
