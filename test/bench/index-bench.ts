@@ -5,6 +5,7 @@
  * machine otherwise than the one of COPY.
  */
 import type { Fields } from '@headwater/streams';
+import { RepoStore } from '../../services/repo-backfiller/src/store.ts';
 import { OfficialIndexer } from '../reference/official.ts';
 import { copyRows, dumpRows, type RowFile } from './ceiling.ts';
 import { type BenchPostgres, onDatabase, startBenchPostgres } from './database.ts';
@@ -88,7 +89,8 @@ async function prepare(postgres: BenchPostgres, repos: BenchRepo[]): Promise<Sce
     await beginFetches(pool, older, 'older');
     await applyEntries(pool, half);
     await pool.query('VACUUM ANALYZE');
-    for (const repo of repos) merge.push(...(await compareAgain(pool, repo, 'again')));
+    const store = new RepoStore(pool);
+    for (const repo of repos) merge.push(...(await compareAgain(store, repo, 'again')));
   });
   return { postgres, repos, records: totalOf(repos), fresh, merge, rows };
 }
@@ -136,9 +138,10 @@ type Pool = Parameters<typeof applyEntries>[0];
 /** As services/repo-backfiller and the indexer: read, verify, compare, and say that the repo is complete. */
 async function again(pool: Pool, repos: readonly BenchRepo[]): Promise<void> {
   const sent: Fields[] = [];
+  const store = new RepoStore(pool);
   const left = repos.values();
   const worker = async () => {
-    for (const repo of left) sent.push(...(await compareAgain(pool, repo, 'again')));
+    for (const repo of left) sent.push(...(await compareAgain(store, repo, 'again')));
   };
   await Promise.all([worker(), worker(), worker(), worker()]);
   if (sent.length !== repos.length) throw new Error('something differs');

@@ -58,13 +58,13 @@ export async function entriesOf(
   snapshot: RepoSnapshot,
   fetch: string,
   options: {
-    rows?: AsyncIterable<readonly Row[]>;
+    rows?: AsyncIterable<readonly Row[]> | undefined;
     rev?: string;
     alter?: (record: RepoRecord, index: number) => SnapshotRecord | null;
   } = {},
 ): Promise<Fields[]> {
   const { did, commit, data } = snapshot;
-  const { rev = snapshot.rev, rows = none(), alter } = options;
+  const { rev = snapshot.rev, rows, alter } = options;
   const sent: Fields[] = [];
   const parts = new Parts({
     repo: { did, rev, commit, data, fetch, time: TIME },
@@ -85,8 +85,6 @@ export async function entriesOf(
 /** As it is read from Redis. */
 const asText = (fields: NewFields): Fields =>
   Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, value.toString()]));
-
-async function* none(): AsyncGenerator<Row[]> {}
 
 function* altered(
   records: Iterable<RepoRecord>,

@@ -1,8 +1,9 @@
 /** The writer as the indexer drives it, and the comparison as the backfiller does, without Redis between them. */
 import { hash } from 'node:crypto';
-import { applyEvents, beginFetch, databasePool, markSent, type Pool, repoRows } from '@headwater/database';
+import { applyEvents, beginFetches as begin, databasePool, markSent, type Pool } from '@headwater/database';
 import { decodeEvents, glanceAt } from '@headwater/events';
 import type { Fields } from '@headwater/streams';
+import type { RepoStore } from '../../services/repo-backfiller/src/store.ts';
 import { type BenchRepo, entriesOf, open } from './repos.ts';
 
 /** An indexer of whole fetches alone, as docker-compose.prod.yml runs it: sessions; events in one transaction. */
@@ -25,11 +26,11 @@ export async function beginFetches(
   repos: readonly Pick<BenchRepo, 'did' | 'rev'>[],
   fetch: string,
 ): Promise<void> {
-  for (const { did, rev } of repos) {
-    const answer = await beginFetch(pool, { did, rev, fetch });
-    if (answer !== 'go') throw new Error(`${did}: ${answer}`);
-    await markSent(pool, did, fetch);
+  const starts = repos.map(({ did, rev }) => ({ did, rev, fetch }));
+  for (const [did, answer] of await begin(pool, starts)) {
+    if (answer === 'older' || answer === 'complete') throw new Error(`${did}: ${answer}`);
   }
+  await markSent(pool, starts);
 }
 
 /** Decodes and applies stream entries: the entries of a repo in one lane, one transaction a batch. */
@@ -62,11 +63,12 @@ function laneOf(fields: Fields): number {
 }
 
 /** Reads and verifies a repo, compares it with its rows. @returns what has to be sent */
-export async function compareAgain(pool: Pool, repo: BenchRepo, fetch: string): Promise<Fields[]> {
+export async function compareAgain(store: RepoStore, repo: BenchRepo, fetch: string): Promise<Fields[]> {
   await using snapshot = await open(repo.car);
   const { did, rev } = snapshot;
-  await beginFetch(pool, { did, rev, fetch, force: true });
-  const entries = await entriesOf(snapshot, fetch, { rows: repoRows(pool, did) });
-  await markSent(pool, did, fetch);
+  const begun = await store.begin({ did, rev, fetch, force: true });
+  const rows = begun === 'fresh' ? undefined : store.rows(did);
+  const entries = await entriesOf(snapshot, fetch, { rows });
+  await store.sent(did, fetch);
   return entries;
 }

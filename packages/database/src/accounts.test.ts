@@ -252,7 +252,7 @@ describe('a deleted account', () => {
     expect(await beginFetch(pool, { ...start, startedAt: epoch })).toBe('older');
     await say(101, true);
     expect(await looks()).toMatchObject([{ did, reason: 'account' }]);
-    expect(await beginFetch(pool, start)).toBe('go');
+    expect(await beginFetch(pool, start)).toBe('fresh');
     await applyEvents(pool, [nextCommit(repo)]);
     expect([(await records()) > 0, await status()]).toEqual([false, null]);
     expect(await table('SELECT did FROM actor')).toEqual([{ did }]);
@@ -264,7 +264,9 @@ describe('a deleted account', () => {
     await depart();
     await purgeRepo(pool, did);
     const { rev } = repo.states.at(-1)!;
-    expect(await beginFetch(pool, { did, rev, fetch: 'h', startedAt: Date.parse(minute(101)) })).toBe('go');
+    expect(await beginFetch(pool, { did, rev, fetch: 'h', startedAt: Date.parse(minute(101)) })).toBe(
+      'fresh',
+    );
     expect(await state()).toBe('fetching');
   });
 

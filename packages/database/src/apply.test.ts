@@ -224,7 +224,7 @@ describe('accounts', () => {
     expect(await table('SELECT state, reason FROM headwater.repo')).toEqual([
       { state: 'unavailable', reason: 'RepoDeactivated' },
     ]);
-    expect(await beginFetch(pool, { did, rev: tid(3), fetch: 'f' })).toBe('go');
+    expect(await beginFetch(pool, { did, rev: tid(3), fetch: 'f' })).toBe('fresh');
   });
 
   it('have their handle looked at after an identity event', async () => {

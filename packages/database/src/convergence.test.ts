@@ -53,7 +53,8 @@ class Disorder {
   /** The backfiller's part: compare some state of a repo with the rows, send the parts, perhaps crash half-way. */
   async fetch(repo: Repo, state: Repo['states'][number], mayCrash = true): Promise<void> {
     const fetch = `fetch ${this.#fetches++}`;
-    if ((await beginFetch(pool, { did: repo.did, rev: state.rev, fetch })) !== 'go') return;
+    const begun = await beginFetch(pool, { did: repo.did, rev: state.rev, fetch });
+    if (begun === 'older' || begun === 'complete') return;
     const rows = new Map<string, string>();
     for await (const page of repoRows(pool, repo.did)) {
       for (const { path, cid } of page) rows.set(path, cid);
@@ -65,7 +66,7 @@ class Disorder {
       return;
     }
     this.add(parts);
-    await markSent(pool, repo.did, fetch);
+    await markSent(pool, [{ did: repo.did, fetch }]);
   }
 }
 

@@ -4,7 +4,16 @@ import { useDatabase } from '../../../test/support/index.ts';
 import { truncateAll } from '../testing/dump.ts';
 import { Random } from '../testing/random.ts';
 import { didOf, fetchParts, makeRepo, type Repo, tid } from '../testing/world.ts';
-import { applyEvents, beginFetch, databasePool, knownRevs, markSent, type Pool, repoRows } from './index.ts';
+import {
+  applyEvents,
+  beginFetch,
+  beginFetches,
+  databasePool,
+  knownRevs,
+  markSent,
+  type Pool,
+  repoRows,
+} from './index.ts';
 
 const database = useDatabase();
 let pool: Pool;
@@ -22,29 +31,67 @@ const known = async () => (await knownRevs(pool, [did])).get(did);
 describe('beginFetch', () => {
   it('raises the floor, never lowers it', async () => {
     expect(await known()).toBeUndefined();
-    expect(await begin(5, 'a')).toBe('go');
+    expect(await begin(5, 'a')).toBe('fresh');
     expect(await begin(4, 'b')).toBe('older');
-    expect(await begin(6, 'c')).toBe('go');
+    expect(await begin(6, 'c')).toBe('fresh');
     expect(await known()).toMatchObject({ floor: tid(6), state: 'fetching', head: null });
   });
 
   it('begins again after a crash half-way, and not after all parts were sent', async () => {
-    expect(await begin(5, 'a')).toBe('go');
-    expect(await begin(5, 'b')).toBe('go');
-    expect(await markSent(pool, did, 'a')).toBe(false);
-    expect(await markSent(pool, did, 'b')).toBe(true);
+    expect(await begin(5, 'a')).toBe('fresh');
+    expect(await begin(5, 'b')).toBe('fresh');
+    expect(await markSent(pool, [{ did, fetch: 'a' }])).toEqual(new Set());
+    expect(await markSent(pool, [{ did, fetch: 'b' }])).toEqual(new Set([did]));
     expect(await begin(5, 'c')).toBe('complete');
-    expect(await begin(5, 'c', true)).toBe('go');
-    expect(await begin(6, 'd')).toBe('go');
+    expect(await begin(5, 'c', true)).toBe('fresh');
+    expect(await begin(6, 'd')).toBe('fresh');
   });
 
   it('lets one of many at once be the fetch, the newest', async () => {
     const revs = new Random(1).shuffle(Array.from({ length: 20 }, (_, n) => n + 1));
     const answers = await Promise.all(revs.map((rev) => begin(rev, `f${rev}`)));
-    expect(answers[revs.indexOf(20)]).toBe('go');
+    expect(answers[revs.indexOf(20)]).toBe('fresh');
     expect(await known()).toMatchObject({ floor: tid(20) });
     const { rows } = await pool.query('SELECT fetch_id FROM headwater.repo');
     expect(rows).toEqual([{ fetch_id: 'f20' }]);
+  });
+
+  it('begins many at once, each by its own state, and leaves out those that are being written to', async () => {
+    const [known, older, busy, unknown] = [didOf(2), didOf(3), didOf(4), didOf(5)] as const;
+    const repo = makeRepo(new Random(3), known, 3);
+    await applyEvents(pool, [repo.commits[0]!]);
+    await beginFetches(
+      pool,
+      [older, busy].map((one) => ({ did: one, rev: tid(9), fetch: 'before' })),
+    );
+    const blocker = await pool.connect();
+    await blocker.query(`BEGIN; SELECT FROM headwater.repo WHERE did = '${busy}' FOR UPDATE`);
+    const starts = [known, older, busy, unknown].map((one) => ({ did: one, fetch: 'f' }));
+    const revs = [tid(99_999_999), tid(8), tid(10), tid(1)];
+    const begun = await beginFetches(
+      pool,
+      starts.map((start, i) => ({ ...start, rev: revs[i]! })),
+      false,
+    );
+    await blocker.query('COMMIT');
+    blocker.release();
+    expect(begun).toEqual(
+      new Map([
+        [known, 'go'],
+        [older, 'older'],
+        [unknown, 'fresh'],
+      ]),
+    );
+    expect(await markSent(pool, starts)).toEqual(new Set([known, unknown]));
+    const { rows } = await pool.query('SELECT did, floor, state FROM headwater.repo ORDER BY did');
+    expect(rows).toEqual(
+      [
+        { did: known, floor: revs[0], state: 'sent' },
+        { did: older, floor: tid(9), state: 'fetching' },
+        { did: busy, floor: tid(9), state: 'fetching' },
+        { did: unknown, floor: tid(1), state: 'sent' },
+      ].sort((a, b) => (a.did < b.did ? -1 : 1)),
+    );
   });
 
   it('waits for the batch that is applying events of the repo, and that batch sees no floor', async () => {

@@ -1,8 +1,9 @@
 /**
  * A repo's whole fetch, as the backfiller drives it.
  *
- *   beginFetch ─ 'go' ─► repoRows, compared with the tree ─► parts sent ─► markSent
- *              └ 'older' | 'complete' ─► nothing to do
+ *   beginFetches ─ 'go' ─► repoRows, compared with the tree ─► parts sent ─► markSent
+ *                ├ 'fresh' ─► the whole tree sent ─► markSent
+ *                └ 'older' | 'complete' ─► nothing to do
  *
  * The floor is raised before the comparison, in a transaction of its own: from
  * then on no live event at or below it changes a row of this repo.
@@ -26,25 +27,76 @@ export interface FetchStart {
 }
 
 /**
- * Announces a whole fetch and raises the repo's floor to its rev; durable when it returns.
- *
- * @returns 'go': compare and send; 'older': a newer fetch has begun, or the account was deleted since; 'complete': this
- *   very rev is applied, or sent
- * @throws TransientError when PostgreSQL can't go on
+ * 'go': compare and send; 'fresh': the same, and there is not one row to compare with; 'older': a newer fetch has begun,
+ * or the account was deleted since; 'complete': this very rev is applied, or sent.
  */
-export function beginFetch(pool: Pool, start: FetchStart): Promise<'go' | 'complete' | 'older'> {
-  const { did, rev, fetch, force = false, startedAt = 0 } = start;
+export type Begun = 'go' | 'fresh' | 'older' | 'complete';
+
+/**
+ * Announces whole fetches and raises each repo's floor to its rev; durable when it returns. Many at once cost little
+ * more than one: a transaction, and each of its statements, is for all of them.
+ *
+ * @param patient whether to wait for repos that a transaction is writing to; else they are left out of the answer
+ * @throws TransientError when PostgreSQL can't go on: nothing has begun
+ */
+export function beginFetches(
+  pool: Pool,
+  starts: readonly FetchStart[],
+  patient = true,
+): Promise<Map<string, Begun>> {
   return inTransaction(pool, async (client) => {
-    const known = (await lockRepos(client, [did])).get(did)!;
-    if (known.floor !== null && known.floor > rev) return 'older';
-    if (known.state === 'deleted' && (known.account?.time ?? 0) >= startedAt) return 'older';
-    const repo = revived(known);
-    const settled = repo.state === 'complete' || repo.state === 'sent';
-    if (repo.floor === rev && settled && !force) return 'complete';
-    await saveRepos(client, [started(repo, rev, fetch)]);
-    await client.query({ ...dropTombstones, values: [did, rev] });
-    return 'go';
+    const dids = starts.map(({ did }) => did);
+    const repos = await lockRepos(client, dids, patient);
+    const begun = starts.filter(({ did }) => repos.has(did)).map((start) => begin(repos, start));
+    const gone = begun.filter(({ answer }) => answer === 'go').map(({ start }) => start);
+    if (gone.length > 0) {
+      await saveRepos(
+        client,
+        gone.map(({ did }) => repos.get(did)!),
+      );
+      const values = [gone.map(({ did }) => did), gone.map(({ rev }) => rev)];
+      await client.query({ ...dropTombstones, values });
+    }
+    const empty = await withoutRows(client, gone);
+    return new Map(
+      begun.map(({ start: { did }, answer }) => [did, answer === 'go' && empty.has(did) ? 'fresh' : answer]),
+    );
   });
+}
+
+/** As beginFetches, of one. */
+export async function beginFetch(pool: Pool, start: FetchStart): Promise<Begun> {
+  return (await beginFetches(pool, [start])).get(start.did)!;
+}
+
+/** Decides about one fetch, and puts the repo's new state into `repos`. */
+function begin(repos: Map<string, Repo>, start: FetchStart): { start: FetchStart; answer: Begun } {
+  const { did, rev, fetch, force = false, startedAt = 0 } = start;
+  const known = repos.get(did)!;
+  if (known.floor !== null && known.floor > rev) return { start, answer: 'older' };
+  if (known.state === 'deleted' && (known.account?.time ?? 0) >= startedAt) return { start, answer: 'older' };
+  const repo = revived(known);
+  const settled = repo.state === 'complete' || repo.state === 'sent';
+  if (repo.floor === rev && settled && !force) return { start, answer: 'complete' };
+  repos.set(did, started(repo, rev, fetch));
+  return { start, answer: 'go' };
+}
+
+const rowless = {
+  name: 'repos without rows',
+  // '0' is the character after '/'.
+  text: `SELECT did FROM unnest($1::text[]) AS u(did) WHERE NOT EXISTS (
+    SELECT 1 FROM record WHERE uri > 'at://' || u.did || '/' AND uri < 'at://' || u.did || '0')`,
+};
+
+/** Those of which not one row is there. What live events write from now on is above the floor, and needs no comparison. */
+async function withoutRows(client: Client, starts: readonly FetchStart[]): Promise<Set<string>> {
+  if (starts.length === 0) return new Set();
+  const { rows } = await client.query<{ did: string }>({
+    ...rowless,
+    values: [starts.map(({ did }) => did)],
+  });
+  return new Set(rows.map(({ did }) => did));
 }
 
 function started(repo: Repo, rev: string, fetch: string): Repo {
@@ -67,22 +119,32 @@ function started(repo: Repo, rev: string, fetch: string): Repo {
 /** Below the floor no live event takes effect, so nothing needs to be remembered against it. */
 const dropTombstones = {
   name: 'tombstones below floor',
-  text: 'DELETE FROM headwater.tombstone WHERE did = $1 AND rev <= $2',
+  text: `DELETE FROM headwater.tombstone t USING unnest($1::text[], $2::text[]) AS u(did, rev)
+    WHERE t.did = u.did AND t.rev <= u.rev`,
+};
+
+/** Locked in the order of DIDs first, as everybody does who wants several repos. */
+const sentRepos = {
+  name: 'repos sent',
+  text: `WITH held AS (SELECT did FROM headwater.repo WHERE did = ANY($1) ORDER BY did FOR NO KEY UPDATE)
+    UPDATE headwater.repo r SET state = CASE WHEN r.state = 'fetching' THEN 'sent' ELSE r.state END, updated_at = now()
+    FROM held JOIN unnest($1::text[], $2::text[]) AS u(did, id) ON u.did = held.did
+    WHERE r.did = held.did AND r.fetch_id = u.id RETURNING r.did`,
 };
 
 /**
- * All parts of a fetch are in the stream: a redelivered job need not send them again.
+ * All parts of these fetches are in the stream: a redelivered job need not send them again.
  *
- * @returns false when another fetch has begun since
+ * @returns the DIDs; without those of which another fetch has begun since
+ * @throws TransientError when PostgreSQL can't go on
  */
-export async function markSent(pool: Pool, did: string, fetch: string): Promise<boolean> {
-  const { rowCount } = await query(
-    pool,
-    `UPDATE headwater.repo SET state = CASE WHEN state = 'fetching' THEN 'sent' ELSE state END, updated_at = now()
-     WHERE did = $1 AND fetch_id = $2`,
-    [did, fetch],
-  );
-  return rowCount === 1;
+export async function markSent(
+  pool: Pool,
+  fetches: readonly { did: string; fetch: string }[],
+): Promise<Set<string>> {
+  const values = [fetches.map(({ did }) => did), fetches.map(({ fetch }) => fetch)];
+  const { rows } = await query<{ did: string }>(pool, sentRepos, values);
+  return new Set(rows.map(({ did }) => did));
 }
 
 export interface RepoRow {
@@ -95,8 +157,11 @@ export interface RepoRow {
 const pageSize = 2_000;
 
 // One text for the whole page: rows of pg cost several times what comparing them does.
-const pageOfRows = `SELECT string_agg(substr(uri, $4) || ' ' || cid || ' ' || rev, chr(10) ORDER BY uri) AS lines FROM (
-    SELECT uri, cid, rev FROM record WHERE uri > $1 AND uri < $2 ORDER BY uri LIMIT $3) page`;
+const pageOfRows = {
+  name: 'rows of a repo',
+  text: `SELECT string_agg(substr(uri, $4) || ' ' || cid || ' ' || rev, chr(10) ORDER BY uri) AS lines FROM (
+    SELECT uri, cid, rev FROM record WHERE uri > $1 AND uri < $2 ORDER BY uri LIMIT $3) page`,
+};
 
 /**
  * The records that we hold of a repo, sorted by path as its tree is, in constant memory: one page at a time by the
@@ -142,15 +207,16 @@ export interface KnownRev {
   question: boolean;
 }
 
+const knownRepos = {
+  name: 'known repos',
+  text: `SELECT did, state, reason, floor, head, live_rev AS "liveRev", account_status AS "accountStatus",
+    gap_at IS NOT NULL AND gap_reason <> 'account' AS gap,
+    gap_at IS NOT NULL AND gap_reason = 'account' AS question FROM headwater.repo WHERE did = ANY($1)`,
+};
+
 /** What is known of repos; those never seen are absent. */
 export async function knownRevs(pool: Pool, dids: readonly string[]): Promise<Map<string, KnownRev>> {
-  const { rows } = await query<KnownRev & { did: string }>(
-    pool,
-    `SELECT did, state, reason, floor, head, live_rev AS "liveRev", account_status AS "accountStatus",
-       gap_at IS NOT NULL AND gap_reason <> 'account' AS gap,
-       gap_at IS NOT NULL AND gap_reason = 'account' AS question FROM headwater.repo WHERE did = ANY($1)`,
-    [dids],
-  );
+  const { rows } = await query<KnownRev & { did: string }>(pool, knownRepos, [dids]);
   return new Map(rows.map(({ did, ...known }) => [did, known]));
 }
 
@@ -205,9 +271,14 @@ async function isKnown(client: Client, did: string): Promise<boolean> {
   return rowCount === 1;
 }
 
-async function query<T extends object>(pool: Pool, text: string, values: unknown[]) {
+async function query<T extends object>(
+  pool: Pool,
+  statement: string | { name: string; text: string },
+  values: unknown[],
+) {
+  const config = typeof statement === 'string' ? { text: statement } : statement;
   try {
-    return await pool.query<T>(text, values);
+    return await pool.query<T>({ ...config, values });
   } catch (err) {
     throw classify(err);
   }

@@ -28,7 +28,9 @@ export {
   suspectDeparture,
 } from './departures.ts';
 export {
+  type Begun,
   beginFetch,
+  beginFetches,
   type FetchStart,
   type KnownRev,
   knownRevs,

@@ -90,7 +90,7 @@ describe('a repo whose parts are lost', () => {
     pool.query(`UPDATE headwater.repo SET updated_at = now() - interval '${text}'`);
   const send = async (fetch: string) => {
     const begun = await beginFetch(pool, { did, rev, fetch });
-    await markSent(pool, did, fetch);
+    await markSent(pool, [{ did, fetch }]);
     return begun;
   };
 
@@ -105,7 +105,7 @@ describe('a repo whose parts are lost', () => {
       found.push(...gaps.map(({ reason }) => reason));
     });
     expect(found).toEqual(['desync']);
-    expect(await send('b')).toBe('go');
+    expect(await send('b')).toBe('fresh');
     await age('2 minutes');
     expect(await reopenLost(pool, 60_000, 10)).toBe(0);
     await age('25 hours');

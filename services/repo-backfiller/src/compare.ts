@@ -34,8 +34,8 @@ export interface Differences {
 
 export interface CompareOptions {
   records: Iterable<SnapshotRecord>;
-  /** All rows of the repo in the order of their paths' bytes, page by page; no page is empty. */
-  rows: AsyncIterable<readonly Row[]>;
+  /** All rows of the repo in the order of their paths' bytes, page by page; no page is empty. Absent where there are none. */
+  rows: AsyncIterable<readonly Row[]> | undefined;
   /** rev of the fetch. */
   rev: string;
   wanted: (collection: string) => boolean;
@@ -85,12 +85,12 @@ export async function compare({ records, rows, rev, wanted, to }: CompareOptions
 
 /** Our rows one at a time; nothing is waited for but the next page. */
 class Rows {
-  readonly #pages: AsyncIterator<readonly Row[]>;
+  readonly #pages: AsyncIterator<readonly Row[]> | undefined;
   #page: readonly Row[] = [];
   #at = 0;
 
-  constructor(pages: AsyncIterable<readonly Row[]>) {
-    this.#pages = pages[Symbol.asyncIterator]();
+  constructor(pages: AsyncIterable<readonly Row[]> | undefined) {
+    this.#pages = pages?.[Symbol.asyncIterator]();
   }
 
   /** The next one; undefined behind the last. */
@@ -104,13 +104,13 @@ class Rows {
   }
 
   async load(): Promise<void> {
-    const next = await this.#pages.next();
-    this.#page = next.done ? [] : next.value;
+    const next = await this.#pages?.next();
+    this.#page = next && !next.done ? next.value : [];
     this.#at = 0;
   }
 
   async end(): Promise<void> {
-    await this.#pages.return?.();
+    await this.#pages?.return?.();
   }
 }
 

@@ -50,7 +50,7 @@ export async function sendDifferences(
   // Other jobs share the producer: if Redis loses parts of this one, whoever notices, this one must begin again.
   const { generation } = producer;
   const begun = await store.begin({ did, rev, fetch, force, startedAt: startedAt.getTime() });
-  if (begun !== 'go') return { end: begun === 'complete' ? 'unchanged' : 'older' };
+  if (begun === 'complete' || begun === 'older') return { end: begun === 'complete' ? 'unchanged' : 'older' };
 
   seam('backfiller:fetch-begun');
   const parts = new Parts({
@@ -63,7 +63,8 @@ export async function sendDifferences(
     },
     onUnusable: reporter(snapshot, context),
   });
-  await compare({ records: snapshot.records(), rows: store.rows(did), rev, wanted, to: parts });
+  const rows = begun === 'fresh' ? undefined : store.rows(did);
+  await compare({ records: snapshot.records(), rows, rev, wanted, to: parts });
   if (showAccount) await parts.showAccount();
   await parts.finish();
   seam('backfiller:all-sent');

@@ -1,7 +1,10 @@
 import { markListed } from '@headwater/database/absent';
 import { suspectDeparture } from '@headwater/database/departures';
 import {
+  type Begun,
   beginFetch,
+  beginFetches,
+  type FetchStart,
   type KnownRev,
   knownRevs,
   markRepoState,
@@ -34,11 +37,15 @@ export class RepoStore {
   readonly #pool: Pool;
   readonly #known: Batcher<string, KnownRev>;
   readonly #listed: Batcher<{ did: string; look: number }, true>;
+  readonly #begun: Batcher<FetchStart, Begun>;
+  readonly #sent: Batcher<{ did: string; fetch: string }, true>;
 
   constructor(pool: Pool) {
     this.#pool = pool;
     this.#known = new Batcher((dids) => ours(knownRevs(pool, dids)), ASKED_AT_ONCE);
     this.#listed = new Batcher((all) => ours(this.#mark(all)), ASKED_AT_ONCE);
+    this.#begun = new Batcher((all) => ours(this.#begin(all)), ASKED_AT_ONCE);
+    this.#sent = new Batcher((all) => ours(this.#markSent(all)), ASKED_AT_ONCE);
   }
 
   /** What is stored of a repo; questions of many workers go together. */
@@ -68,9 +75,18 @@ export class RepoStore {
     await ours(suspectDeparture(this.#pool, did, time));
   }
 
-  /** Raises the floor before the comparison; says whether there is anything to do at all. */
-  begin(start: { did: string; rev: string; fetch: string; force: boolean; startedAt: number }) {
-    return ours(beginFetch(this.#pool, start));
+  /**
+   * Raises the floor before the comparison; says whether there is anything to do at all, and to compare with. A repo
+   * that a transaction is writing to holds up nobody else's.
+   */
+  async begin(start: FetchStart): Promise<Begun> {
+    return (await this.#begun.get(start)) ?? (await ours(beginFetch(this.#pool, start)));
+  }
+
+  async #begin(starts: readonly FetchStart[]): Promise<Map<FetchStart, Begun>> {
+    const begun = await beginFetches(this.#pool, starts, false);
+    const known = starts.filter(({ did }) => begun.has(did));
+    return new Map(known.map((start) => [start, begun.get(start.did)!]));
   }
 
   /** Rows of a repo in the order of their paths' bytes, page by page. */
@@ -84,7 +100,12 @@ export class RepoStore {
 
   /** All parts are in the stream. */
   async sent(did: string, fetch: string): Promise<void> {
-    await ours(markSent(this.#pool, did, fetch));
+    await this.#sent.get({ did, fetch });
+  }
+
+  async #markSent(fetches: readonly { did: string; fetch: string }[]) {
+    await markSent(this.#pool, fetches);
+    return new Map<{ did: string; fetch: string }, true>();
   }
 
   /**

@@ -78,7 +78,7 @@ async function load(to: Pool, { fetches }: Scenario): Promise<void> {
   for (const { did, rev, parts } of fetches) {
     await beginFetch(to, { did, rev, fetch: did });
     await applyEvents(to, parts);
-    await markSent(to, did, did);
+    await markSent(to, [{ did, fetch: did }]);
   }
 }
 
