@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FakeLabeler } from '../support/labeler.ts';
 import { type Network, startNetwork } from '../support/network.ts';
 import { useDatabase } from '../support/postgres.ts';
-import { keyOf, startRedis, type TestRedis } from '../support/redis.ts';
+import { keyOf, type TestRedis, useRedis } from '../support/redis.ts';
 import { type Place, startService } from '../support/services.ts';
 import { until } from '../support/wait.ts';
 
@@ -13,12 +13,11 @@ import { until } from '../support/wait.ts';
 describe('streams as docs/contracts.md says', () => {
   const contracts = readFileSync(new URL('../../docs/contracts.md', import.meta.url), 'utf8');
   const database = useDatabase();
-  let redis: TestRedis;
+  const redis = useRedis();
   let network: Network;
   let did: string;
 
   beforeAll(async () => {
-    redis = await startRedis();
     network = await startNetwork();
     const ann = await network.createAccount('ann');
     did = ann.did;
@@ -29,13 +28,10 @@ describe('streams as docs/contracts.md says', () => {
     await ann.create('com.example.thing', { a: 1 });
     await network.waitForSequencer();
   });
-  afterAll(async () => {
-    await network?.stop();
-    await redis?.stop();
-  });
+  afterAll(() => network?.stop());
 
   const place = (env: Record<string, string> = {}): Place => ({
-    redisUrl: redis.url,
+    redisUrl: redis.server.url,
     databaseUrl: database.url,
     plcUrl: network.plcUrl,
     env: { INGESTER_RELAY_HOSTS: network.pdsHost, ...env },
@@ -43,25 +39,25 @@ describe('streams as docs/contracts.md says', () => {
 
   it('repo_backfill', async () => {
     await using _ = await startService('ingester', place({ INGESTER_MODE: 'backfill' }));
-    const [entry] = await entriesOf(redis, 'repo_backfill', 1);
+    const [entry] = await entriesOf(redis.server, 'repo_backfill', 1);
     expect(entry!.field).toBe('repo');
     expect(entry!.value).toMatchObject({ did, host: network.pdsHost, active: true });
     expect(entry!.value['rev']).toMatch(/^[2-7a-z]{13}$/);
     expectDocumented(contracts, [entry!.value]);
-    const cursor = () => redisCli(redis, 'GET', keyOf(`repo_backfill:cursor:${network.pdsHost}`));
+    const cursor = () => redisCli(redis.server, 'GET', keyOf(`repo_backfill:cursor:${network.pdsHost}`));
     await until('the enumeration ends', () => cursor()[0] === '!ingester-done');
   });
 
   it('firehose_live', async () => {
-    const relay = connect(redis.url);
+    const relay = connect(redis.server.url);
     await relay.set(keyOf(`firehose_live:cursor:${network.pdsHost}`), '0');
     await using _ = await startService('ingester', place({ INGESTER_MODE: 'firehose' }));
     // Account, identity, first commit, then a commit each; the one of another app has no event left of it.
     const last = (entries: Entry[]) => entries.some(({ value }) => [value].flat()[0].type === 'repo');
     const entries = await until(
-      () => JSON.stringify(readEntries(redis, 'firehose_live')),
+      () => JSON.stringify(readEntries(redis.server, 'firehose_live')),
       () => {
-        const read = readEntries(redis, 'firehose_live');
+        const read = readEntries(redis.server, 'firehose_live');
         return last(read) && read.length >= 6 && read;
       },
     );
@@ -94,7 +90,7 @@ describe('streams as docs/contracts.md says', () => {
 
   it('firehose_backfill', async () => {
     await using _ = await startService('repo-backfiller', place());
-    const [entry] = await entriesOf(redis, 'firehose_backfill', 1);
+    const [entry] = await entriesOf(redis.server, 'firehose_backfill', 1);
     expect(entry!.field).toBe('events');
     const events = [entry!.value].flat();
     expect(events[0]).toMatchObject({ seq: -1, fetch: expect.any(String), part: 0, fresh: true });
@@ -105,7 +101,7 @@ describe('streams as docs/contracts.md says', () => {
       'repo',
     ]);
     expectDocumented(contracts, events);
-    await until('the job is done', () => readEntries(redis, 'repo_backfill').length === 0);
+    await until('the job is done', () => readEntries(redis.server, 'repo_backfill').length === 0);
   });
 
   it('label_live', async () => {
@@ -113,7 +109,7 @@ describe('streams as docs/contracts.md says', () => {
     labeler.emit({ uri: did, val: 'spam', cts: '2026-01-01T00:00:00.000Z' });
     const env = { INGESTER_MODE: 'labels', INGESTER_LABELER_HOSTS: labeler.host };
     await using _ = await startService('ingester', { ...place(env), plcUrl: labeler.url });
-    const [entry] = await entriesOf(redis, 'label_live', 1);
+    const [entry] = await entriesOf(redis.server, 'label_live', 1);
     const events = [entry!.value].flat();
     expect(events[0]).toMatchObject({ type: 'label', label: { src: labeler.did, uri: did, val: 'spam' } });
     expectDocumented(contracts, [...events, ...events.map(({ label }) => label)]);

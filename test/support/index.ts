@@ -1,2 +1,2 @@
 export { createDatabase, startPostgres, type TestDatabase, useDatabase } from './postgres.ts';
-export { startRedis, type TestRedis } from './redis.ts';
+export { startRedis, type TestRedis, useRedis } from './redis.ts';

@@ -2,7 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RedisServer, startRedisServer } from '@headwater/local';
-import { ofEachMaster, type Redis } from '@headwater/streams';
+import { connect, ofEachMaster, type Redis } from '@headwater/streams';
+import { afterAll, beforeAll } from 'vitest';
 
 export type TestRedis = RedisServer;
 
@@ -47,6 +48,23 @@ export async function startSingleRedis(options: TestRedisOptions = {}): Promise<
     stop: { value: stop },
     [Symbol.asyncDispose]: { value: stop },
   });
+}
+
+/**
+ * A Redis of the test file's own, and a client of it.
+ * Its fields may be read from the first hook on.
+ */
+export function useRedis(options?: TestRedisOptions): { readonly server: TestRedis; readonly redis: Redis } {
+  const used = {} as { server: TestRedis; redis: Redis };
+  beforeAll(async () => {
+    used.server = await startRedis(options);
+    used.redis = connect(used.server.url, { name: 'test' });
+  });
+  afterAll(async () => {
+    used.redis?.disconnect();
+    await used.server?.stop();
+  });
+  return used;
 }
 
 /** A key of the contract as it is called here: on a cluster a stream's name stands in braces in the keys beside it. */

@@ -3,18 +3,9 @@ import { expect, it } from 'vitest';
 import { keysOf } from './keys.ts';
 import { lagOf } from './lag.ts';
 import { Producer } from './producer.ts';
-import { consumeNumbers, isQuiet, newStream, numbers, range, until, useRedis } from './testing.ts';
+import { consumeNumbers, newStream, numbers, range, sorted, until, useStreams } from './testing.ts';
 
-const used = useRedis();
-
-async function filled(count: number): Promise<string> {
-  const stream = newStream();
-  await new Producer(used.redis, stream).append(numbers(0, count));
-  return stream;
-}
-
-const quiet = (stream: string) => () => isQuiet(used.redis, stream);
-const sorted = (values: number[]) => [...values].sort((a, b) => a - b);
+const { used, filled, quiet } = useStreams();
 
 it('keeps the limits of items, and never has two of one key at once', async () => {
   const stream = await filled(2000);

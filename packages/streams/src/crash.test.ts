@@ -2,20 +2,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
+import { useRedis } from '../../../test/support/index.ts';
 import { dead } from './dead.ts';
 import { keysOf, readCursor } from './keys.ts';
 import { lagOf } from './lag.ts';
 import { Producer } from './producer.ts';
-import {
-  consumeNumbers,
-  isQuiet,
-  newStream,
-  numbers,
-  produceNumbers,
-  range,
-  until,
-  useRedis,
-} from './testing.ts';
+import { consumeNumbers, isQuiet, newStream, numbers, produceNumbers, range, until } from './testing.ts';
 import { type ChildOptions, kindOf } from './testing-child.ts';
 
 const used = useRedis({ aof: true, args: ['--appendfsync', 'always'] });

@@ -1,8 +1,9 @@
 import { expect, it } from 'vitest';
+import { useRedis } from '../../../test/support/index.ts';
 import { dead } from './dead.ts';
 import { keysOf } from './keys.ts';
 import { Producer } from './producer.ts';
-import { consumeNumbers, isQuiet, newStream, numbers, until, useRedis } from './testing.ts';
+import { consumeNumbers, isQuiet, newStream, numbers, until } from './testing.ts';
 
 const used = useRedis();
 

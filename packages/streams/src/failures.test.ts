@@ -5,19 +5,9 @@ import type { Delivered } from './hand.ts';
 import { keysOf } from './keys.ts';
 import { lagOf } from './lag.ts';
 import type { Burial, Verdict } from './options.ts';
-import { Producer } from './producer.ts';
-import { consumeNumbers, isQuiet, newStream, numbers, range, until, useRedis } from './testing.ts';
+import { consumeNumbers, range, sorted, until, useStreams } from './testing.ts';
 
-const used = useRedis();
-
-async function filled(count: number): Promise<string> {
-  const stream = newStream();
-  await new Producer(used.redis, stream).append(numbers(0, count));
-  return stream;
-}
-
-const quiet = (stream: string) => () => isQuiet(used.redis, stream);
-const sorted = (values: number[]) => [...values].sort((a, b) => a - b);
+const { used, filled, quiet } = useStreams();
 const failOn =
   (bad: (n: number) => boolean, error: () => Error) => async (batch: readonly Delivered<number>[]) => {
     if (batch.some(({ item }) => bad(item))) throw error();

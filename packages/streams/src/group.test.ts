@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest';
+import { useRedis } from '../../../test/support/index.ts';
 import { empty } from '../../../test/support/redis.ts';
 import { ofEachMaster } from './connect.ts';
 import { dead } from './dead.ts';
@@ -6,10 +7,9 @@ import { keysOf } from './keys.ts';
 import { lagOf } from './lag.ts';
 import { noMetrics } from './metrics.ts';
 import { Producer } from './producer.ts';
-import { consumeNumbers, isQuiet, newStream, numbers, range, until, useRedis } from './testing.ts';
+import { consumeNumbers, isQuiet, newStream, numbers, range, sorted, until } from './testing.ts';
 
 const used = useRedis();
-const sorted = (values: number[]) => [...values].sort((a, b) => a - b);
 const lag = (stream: string, group = 'group') => lagOf(used.redis, stream, group);
 
 it('keeps what another group has not done with, and trims what all have', async () => {

@@ -1,10 +1,11 @@
 import { Metrics } from '@headwater/ops';
 import { expect, it } from 'vitest';
+import { useRedis } from '../../../test/support/index.ts';
 import { keysOf } from './keys.ts';
 import { lagOf } from './lag.ts';
 import { Producer } from './producer.ts';
 import { lagMetrics, streamMetrics } from './prometheus.ts';
-import { consumeNumbers, isQuiet, newStream, numbers, until, useRedis } from './testing.ts';
+import { consumeNumbers, isQuiet, newStream, numbers, until } from './testing.ts';
 
 const used = useRedis();
 const lag = (stream: string) => lagOf(used.redis, stream, 'group');

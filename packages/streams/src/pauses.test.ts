@@ -1,20 +1,10 @@
-import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { startRedis, type TestRedis } from '../../../test/support/redis.ts';
+import { expect, it, vi } from 'vitest';
+import { useRedis } from '../../../test/support/index.ts';
 import { until } from '../../../test/support/wait.ts';
-import { connect, type Redis } from './connect.ts';
 import { pause, pausesOf, resume, whileAllowed } from './pauses.ts';
 import { silent } from './types.ts';
 
-let server: TestRedis;
-let redis: Redis;
-beforeAll(async () => {
-  server = await startRedis();
-  redis = connect(server.url);
-});
-afterAll(async () => {
-  redis.disconnect();
-  await server.stop();
-});
+const used = useRedis();
 
 /** A task that counts its runs and ends when it is told to. */
 function counting() {
@@ -29,25 +19,37 @@ function counting() {
 it('a pause ends the task, and its end begins it again', async () => {
   const stop = new AbortController();
   const { runs, task } = counting();
-  const options = { redis, what: 'indexer-live', signal: stop.signal, log: silent, pollMs: 5 } as const;
+  const options = {
+    redis: used.redis,
+    what: 'indexer-live',
+    signal: stop.signal,
+    log: silent,
+    pollMs: 5,
+  } as const;
   const running = whileAllowed(options, task);
   await until('it runs', () => runs.length === 1);
-  await pause(redis, 'indexer-live', { by: 'test', reason: 'to see' });
+  await pause(used.redis, 'indexer-live', { by: 'test', reason: 'to see' });
   await until('it stands still', () => runs[0]!.aborted);
-  expect(await pausesOf(redis)).toMatchObject({ 'indexer-live': { by: 'test', reason: 'to see' } });
-  expect(await resume(redis, 'indexer-live')).toBe(true);
-  expect(await resume(redis, 'indexer-live')).toBe(false);
+  expect(await pausesOf(used.redis)).toMatchObject({ 'indexer-live': { by: 'test', reason: 'to see' } });
+  expect(await resume(used.redis, 'indexer-live')).toBe(true);
+  expect(await resume(used.redis, 'indexer-live')).toBe(false);
   await until('it runs again', () => runs.length === 2);
   stop.abort();
   await running;
 });
 
 it('what is paused does not begin, and still stops', async () => {
-  await pause(redis, 'repo-backfiller', { by: 'test', reason: null });
+  await pause(used.redis, 'repo-backfiller', { by: 'test', reason: null });
   const stop = new AbortController();
   const { runs, task } = counting();
-  const options = { redis, what: 'repo-backfiller', signal: stop.signal, log: silent, pollMs: 1 } as const;
-  const looks = vi.spyOn(redis, 'hexists');
+  const options = {
+    redis: used.redis,
+    what: 'repo-backfiller',
+    signal: stop.signal,
+    log: silent,
+    pollMs: 1,
+  } as const;
+  const looks = vi.spyOn(used.redis, 'hexists');
   const running = whileAllowed(options, task);
   await until('it has looked again and again', () => looks.mock.calls.length > 3);
   looks.mockRestore();
@@ -58,7 +60,7 @@ it('what is paused does not begin, and still stops', async () => {
 
 it("a task's own failure and end are its supervisor's business", async () => {
   const signal = new AbortController().signal;
-  const options = { redis, what: 'ingester-labels', signal, log: silent, pollMs: 5 } as const;
+  const options = { redis: used.redis, what: 'ingester-labels', signal, log: silent, pollMs: 5 } as const;
   await expect(whileAllowed(options, () => Promise.reject(new Error('broken')))).rejects.toThrow('broken');
   await whileAllowed(options, async () => {});
 });

@@ -1,13 +1,14 @@
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import { expect, it } from 'vitest';
+import { useRedis } from '../../../test/support/index.ts';
 import { startRedis, startSingleRedis } from '../../../test/support/redis.ts';
 import { connect, ofEachMaster, type Redis } from './connect.ts';
 import { FencedError, RewoundError } from './errors.ts';
 import { keysOf, readCursor } from './keys.ts';
 import { noMetrics, type Pressure } from './metrics.ts';
 import { Producer } from './producer.ts';
-import { consumeNumbers, newStream, numbers, range, until, useRedis } from './testing.ts';
+import { consumeNumbers, newStream, numbers, range, until } from './testing.ts';
 
 const used = useRedis();
 

@@ -1,28 +1,26 @@
 /** For this package's tests. */
-import { afterAll, beforeAll } from 'vitest';
-import { startRedis, type TestRedis } from '../../../test/support/index.ts';
-import { connect, type Redis } from './connect.ts';
+import { useRedis } from '../../../test/support/index.ts';
+import type { Redis } from './connect.ts';
 import { consume } from './consume.ts';
 import { RewoundError } from './errors.ts';
 import type { Delivered } from './hand.ts';
 import { readCursor } from './keys.ts';
 import { lagOf } from './lag.ts';
 import type { ConsumeOptions } from './options.ts';
-import type { Producer } from './producer.ts';
+import { Producer } from './producer.ts';
 import type { Fields } from './types.ts';
 
-/** A Redis of the test file's own. `fresh` empties it and gives a new client. */
-export function useRedis(options?: Parameters<typeof startRedis>[0]) {
-  const used = {} as { server: TestRedis; redis: Redis };
-  beforeAll(async () => {
-    used.server = await startRedis(options);
-    used.redis = connect(used.server.url, { name: 'test' });
-  });
-  afterAll(async () => {
-    used.redis.disconnect();
-    await used.server.stop();
-  });
-  return used;
+/** A Redis of the test file's own, and streams on it. */
+export function useStreams(options?: Parameters<typeof useRedis>[0]) {
+  const used = useRedis(options);
+  /** The name of a new stream with so many numbers. */
+  const filled = async (count: number): Promise<string> => {
+    const stream = newStream();
+    await new Producer(used.redis, stream).append(numbers(0, count));
+    return stream;
+  };
+  const quiet = (stream: string) => () => isQuiet(used.redis, stream);
+  return { used, filled, quiet };
 }
 
 let streams = 0;
@@ -39,6 +37,8 @@ export function numbers(from: number, to: number): Fields[] {
 export function range(to: number): number[] {
   return Array.from({ length: to }, (_, i) => i);
 }
+
+export const sorted = (values: number[]): number[] => [...values].sort((a, b) => a - b);
 
 /** Resolves when the condition holds; fails after `ms` with what `show` says. */
 export async function until(

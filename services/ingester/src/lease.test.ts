@@ -1,25 +1,21 @@
 import { EventEmitter, once } from 'node:events';
 import { createLogger, sleep } from '@headwater/ops';
-import { connect, type Redis } from '@headwater/streams';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { startRedis, type TestRedis } from '../../../test/support/index.ts';
+import { connect } from '@headwater/streams';
+import { expect, it } from 'vitest';
+import { useRedis } from '../../../test/support/index.ts';
 import { LeaseLostError, underLease } from './lease.ts';
 
 const log = createLogger('test', 'silent');
-let server: TestRedis;
-let redis: Redis;
+const used = useRedis();
 let keys = 0;
 
-beforeAll(async () => {
-  server = await startRedis();
-  redis = connect(server.url);
+const options = (key: string, signal: AbortSignal, ttlMs = 300) => ({
+  redis: used.redis,
+  key,
+  ttlMs,
+  signal,
+  log,
 });
-afterAll(async () => {
-  redis.disconnect();
-  await server.stop();
-});
-
-const options = (key: string, signal: AbortSignal, ttlMs = 300) => ({ redis, key, ttlMs, signal, log });
 const newKey = () => `lease:${keys++}`;
 
 it('lets one copy run at a time, and the next take over at once', async () => {
@@ -41,7 +37,7 @@ it('lets one copy run at a time, and the next take over at once', async () => {
   };
   await Promise.all([1, 2, 3].map(copy));
   expect([most, ran.sort()]).toEqual([1, [1, 2, 3]]);
-  expect(await redis.exists(key)).toBe(0);
+  expect(await used.redis.exists(key)).toBe(0);
 });
 
 it('holds on for longer than its ttl by renewing', async () => {
@@ -57,7 +53,7 @@ it('stops the task when another copy has the lease, and waits its turn', async (
   const reasons: unknown[] = [];
   await underLease(options(key, new AbortController().signal), async (signal) => {
     if (reasons.length > 0) return;
-    await redis.set(key, 'thief', 'PX', 100);
+    await used.redis.set(key, 'thief', 'PX', 100);
     await once(signal, 'abort');
     reasons.push(signal.reason);
     // Ends without an error, as a task does whose signal has aborted.
@@ -68,10 +64,10 @@ it('stops the task when another copy has the lease, and waits its turn', async (
 it('stops the task before the key can expire when Redis does not answer', async () => {
   const key = newKey();
   const stop = new AbortController();
-  const other = connect(server.url);
+  const other = connect(used.server.url);
   const left: number[] = [];
   await underLease({ ...options(key, stop.signal, 1500), redis: other }, async (signal) => {
-    const expiry = await redis.pexpiretime(key);
+    const expiry = await used.redis.pexpiretime(key);
     other.disconnect();
     await once(signal, 'abort');
     left.push(expiry - Date.now());
@@ -87,5 +83,5 @@ it('hands on what the task throws and gives the lease back', async () => {
     Promise.reject(new RangeError('x')),
   );
   await expect(run).rejects.toThrow(RangeError);
-  expect(await redis.exists(key)).toBe(0);
+  expect(await used.redis.exists(key)).toBe(0);
 });

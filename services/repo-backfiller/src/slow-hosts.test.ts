@@ -1,35 +1,16 @@
 import type { ServerResponse } from 'node:http';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { startRedis, type TestRedis, useDatabase } from '../../../test/support/index.ts';
+import { describe, expect, it } from 'vitest';
 import { empty, keyOf } from '../../../test/support/redis.ts';
 import { until } from '../../../test/support/wait.ts';
 import { Slots } from './slots.ts';
-import { type FakeAccount, FakeNetwork, type FakeServer, sendCar } from './testing/fake-network.ts';
-import { Harness, type HarnessOptions } from './testing/harness.ts';
+import { type FakeAccount, type FakeServer, sendCar } from './testing/fake-network.ts';
+import { useBackfiller } from './testing/suite.ts';
 
 /** Hosts that keep us waiting: what they may take from the others. */
-const database = useDatabase();
-let server: TestRedis;
-let network: FakeNetwork;
-
-beforeAll(async () => {
-  server = await startRedis();
-});
-afterAll(() => server.stop());
-beforeEach(async () => {
-  network = await FakeNetwork.start();
-});
-afterEach(() => network[Symbol.asyncDispose]());
-
-async function harnessOf(options: Partial<HarnessOptions>): Promise<Harness> {
-  const { url: redisUrl } = server;
-  const harness = new Harness({ redisUrl, databaseUrl: database.url, plcUrl: network.plc.url, ...options });
-  await empty(harness.redis);
-  return harness;
-}
+const used = useBackfiller();
 
 const accountsOf = (host: FakeServer, count: number) =>
-  Promise.all(Array.from({ length: count }, () => network.account(host, 1)));
+  Promise.all(Array.from({ length: count }, () => used.network.account(host, 1)));
 const jobs = (accounts: FakeAccount[], host = 'relay') => accounts.map(({ did }) => ({ did, host }));
 
 /** A byte now and then, the rest when it is told to. */
@@ -45,18 +26,17 @@ function trickle(res: ServerResponse, car: Uint8Array): () => void {
 it.each(['says nothing', 'sends a byte now and then'])(
   'a host that %s holds no place, and its repo is taken when it comes',
   async (how) => {
-    const [slow, good] = [await network.host(), await network.host()];
+    const [slow, good] = [await used.network.host(), await used.network.host()];
     const [slows, goods] = [await accountsOf(slow, 2), await accountsOf(good, 10)];
     const rest: (() => void)[] = [];
     slow.instead = (_req, res, url) => {
-      const { car } = network.accounts.get(url.searchParams.get('did')!)!;
+      const { car } = used.network.accounts.get(url.searchParams.get('did')!)!;
       rest.push(how === 'says nothing' ? () => sendCar(res, car) : trickle(res, car));
     };
-    await using harness = await harnessOf({
+    await using harness = await used.start({
       env: { BACKFILLER_CONCURRENCY: '2', BACKFILLER_HOST_CONCURRENCY: '2' },
       tuning: { graceMs: 60_000 },
     });
-    harness.start();
     await harness.add(...jobs(slows));
     await until('both places are taken', () => rest.length === 2);
     await harness.add(...jobs(goods));
@@ -70,20 +50,21 @@ it.each(['says nothing', 'sends a byte now and then'])(
 );
 
 it('entries of a parked host that it lists itself cost no look at the directory, and wait', async () => {
-  const [parked, good] = [await network.host(), await network.host()];
+  const [parked, good] = [await used.network.host(), await used.network.host()];
   const [many, one] = [await accountsOf(parked, 100), await accountsOf(good, 1)];
   const { host } = new URL(parked.url);
-  await using harness = await harnessOf({
+  await using harness = used.harnessOf({
     env: { BACKFILLER_CONCURRENCY: '1', BACKFILLER_BATCH_SIZE: '1' },
   });
+  await empty(harness.redis);
   await harness.redis.hset(`repo_backfill:host:${host}`, { until: Date.now() + 3_600_000, strikes: 3 });
   await harness.add(...jobs(many, host), ...jobs(one));
   harness.start();
-  await until('the good one is sent', async () => (await harness.output()).length === 1, 15_000);
+  await until('the good one is sent', async () => (await harness.output()).length === 1);
   expect(await harness.redis.zcard(keyOf('repo_backfill:later'))).toBe(100);
   expect(parked.requests).toEqual([]);
   // Those that were under way before it was known.
-  expect(network.plc.requests.length).toBeLessThan(20);
+  expect(used.network.plc.requests.length).toBeLessThan(20);
 });
 
 describe('Slots', () => {

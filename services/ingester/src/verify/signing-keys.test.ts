@@ -1,23 +1,14 @@
 import { type Identity, IdentityError } from '@headwater/identity';
 import { createLogger } from '@headwater/ops';
-import { connect, type Redis } from '@headwater/streams';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { startRedis, type TestRedis } from '../../../../test/support/index.ts';
+import { connect } from '@headwater/streams';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { useRedis } from '../../../../test/support/index.ts';
 import { empty, keysLike } from '../../../../test/support/redis.ts';
 import { KeyStore } from './key-store.ts';
 import { SigningKeys } from './signing-keys.ts';
 
-let server: TestRedis;
-let redis: Redis;
-beforeAll(async () => {
-  server = await startRedis();
-  redis = connect(server.url);
-});
-afterAll(async () => {
-  redis.disconnect();
-  await server.stop();
-});
-beforeEach(() => empty(redis));
+const used = useRedis();
+beforeEach(() => empty(used.redis));
 
 const log = createLogger('test', 'silent');
 const did = (n: number) => `did:plc:${'a'.repeat(20)}${String(n).padStart(4, '0').replace(/[01]/g, 'b')}${n}`;
@@ -44,7 +35,7 @@ function directory(keyOf: (did: string) => string | undefined = () => key(1)) {
 describe('signing keys', () => {
   it('come from memory, then Redis, then the document', async () => {
     const { asked, identities } = directory();
-    const store = new KeyStore(redis, 10_000, log);
+    const store = new KeyStore(used.redis, 10_000, log);
     const keys = new SigningKeys({ identities, store });
     expect(keys.held(did(1))).toBeUndefined();
     expect(await keys.resolve(did(1))).toBe(key(1));
@@ -102,26 +93,26 @@ describe('the store in Redis', () => {
   const until = Date.now() + 3_600_000;
 
   it('is bounded, packed and quick to find nothing in', async () => {
-    const store = new KeyStore(redis, 1000, log);
+    const store = new KeyStore(used.redis, 1000, log);
     for (let n = 0; n < 5000; n++) await store.set(did(n), { key: key(n), until });
-    const buckets = await keysLike(redis, 'identity:keys:*');
-    const sizes = await Promise.all(buckets.map((bucket) => redis.hlen(bucket)));
+    const buckets = await keysLike(used.redis, 'identity:keys:*');
+    const sizes = await Promise.all(buckets.map((bucket) => used.redis.hlen(bucket)));
     expect(sizes.reduce((a, b) => a + b)).toBeLessThanOrEqual(1000);
     expect(sizes.reduce((a, b) => a + b)).toBeGreaterThan(900);
-    for (const bucket of buckets) expect(await redis.object('ENCODING', bucket)).toBe('listpack');
-    const bytes = await Promise.all(buckets.map((bucket) => redis.memory('USAGE', bucket)));
+    for (const bucket of buckets) expect(await used.redis.object('ENCODING', bucket)).toBe('listpack');
+    const bytes = await Promise.all(buckets.map((bucket) => used.redis.memory('USAGE', bucket)));
     expect(bytes.reduce<number>((sum, one) => sum + one!, 0) / 1000).toBeLessThan(140);
     const found = await store.get(Array.from({ length: 5000 }, (_, n) => did(n)));
     for (const [subject, stored] of found) expect(stored.key).toBe(key(Number(subject.slice(32))));
     expect(found.size).toBeGreaterThan(900);
-    expect(await redis.pttl(buckets[0]!)).toBeGreaterThan(0);
+    expect(await used.redis.pttl(buckets[0]!)).toBeGreaterThan(0);
   });
 
   it('believes nothing that has another form or is past its time', async () => {
-    const store = new KeyStore(redis, 100, log);
+    const store = new KeyStore(used.redis, 100, log);
     const field = did(1).slice(4);
     for (const value of ['', 'x', `${key(1).slice(8)}`, `${key(1).slice(8)} 1`, 'zQ3sh" zz']) {
-      await redis.hset('identity:keys:0', field, value);
+      await used.redis.hset('identity:keys:0', field, value);
       expect((await store.get([did(1)])).size).toBe(0);
     }
     await store.set(did(1), { key: key(1), until });

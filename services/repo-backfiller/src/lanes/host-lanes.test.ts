@@ -1,28 +1,19 @@
 import { Metrics, sleep } from '@headwater/ops';
-import { connect, pauseHost, type Redis, resumeHost } from '@headwater/streams';
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { startRedis, type TestRedis } from '../../../../test/support/index.ts';
+import { pauseHost, resumeHost } from '@headwater/streams';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { useRedis } from '../../../../test/support/index.ts';
 import { empty } from '../../../../test/support/redis.ts';
 import { until } from '../../../../test/support/wait.ts';
 import { type Busy, HostLanes, type HostLanesOptions, Lane } from './host-lanes.ts';
 
-let server: TestRedis;
-let redis: Redis;
+const used = useRedis();
 const { signal } = new AbortController();
 
-beforeAll(async () => {
-  server = await startRedis();
-  redis = connect(server.url);
-});
-beforeEach(() => empty(redis));
-afterAll(async () => {
-  redis.disconnect();
-  await server.stop();
-});
+beforeEach(() => empty(used.redis));
 
 function lanesOf(options: Partial<HostLanesOptions> = {}): HostLanes {
   return new HostLanes({
-    redis,
+    redis: used.redis,
     prefix: 'repo_backfill',
     concurrency: 2,
     requestsPerSecond: 1000,
@@ -91,7 +82,7 @@ describe('HostLanes', () => {
     const turn = await two.acquire('a', signal);
     expect(turn).toMatchObject({ busy: 'parked' });
     expect((turn as Busy).waitMs).toBeGreaterThan(29_000);
-    expect(await redis.zrange('repo_backfill:parked', 0, '-1')).toEqual(['a']);
+    expect(await used.redis.zrange('repo_backfill:parked', 0, '-1')).toEqual(['a']);
   });
 
   it('parks for a growing time where a 429 says nothing', async () => {
@@ -114,25 +105,25 @@ describe('HostLanes', () => {
 
   it('gives no turn at a host that an operator has paused', async () => {
     await using lanes = lanesOf();
-    await pauseHost(redis, 'a', { by: 'test', reason: null });
+    await pauseHost(used.redis, 'a', { by: 'test', reason: null });
     await until('the pause is seen', async () => {
       const turn = await lanes.acquire('a', signal);
       if (isLane(turn)) return void (await turn.end('ok'));
       return turn.busy === 'paused' && turn.waitMs >= 30_000;
     });
     await (await need(lanes.acquire('b', signal))).end('ok');
-    await resumeHost(redis, 'a');
+    await resumeHost(used.redis, 'a');
     await until('it is asked again', async () => isLane(await lanes.acquire('a', signal)));
   });
 
   it('says which hosts fail, and with what, until they do not any more', async () => {
     await using lanes = lanesOf();
     await (await need(lanes.acquire('a', signal))).end('failed', 0, 'HTTP 500');
-    expect(await redis.zrange('repo_backfill:failing', 0, '-1')).toEqual(['a']);
-    expect(await redis.hget('repo_backfill:host:a', 'error')).toBe('HTTP 500');
+    expect(await used.redis.zrange('repo_backfill:failing', 0, '-1')).toEqual(['a']);
+    expect(await used.redis.hget('repo_backfill:host:a', 'error')).toBe('HTTP 500');
     await (await need(lanes.acquire('a', signal))).end('ok');
-    expect(await redis.zcard('repo_backfill:failing')).toBe(0);
-    expect(await redis.hget('repo_backfill:host:a', 'error')).toBeNull();
+    expect(await used.redis.zcard('repo_backfill:failing')).toBe(0);
+    expect(await used.redis.hget('repo_backfill:host:a', 'error')).toBeNull();
   });
 
   it('parks a host that keeps failing, then probes it with one request, then trusts it again', async () => {
@@ -157,7 +148,7 @@ describe('HostLanes', () => {
 
   it('takes over the turns of a process that died, keeps those of one that lives', async () => {
     const leases = async () =>
-      Object.entries(await redis.hgetall('repo_backfill:host:a'))
+      Object.entries(await used.redis.hgetall('repo_backfill:host:a'))
         .filter(([field]) => field.startsWith('lease:'))
         .map(([, ms]) => Number(ms));
     const dead = lanesOf({ leaseMs: 1000 });
@@ -172,7 +163,7 @@ describe('HostLanes', () => {
     );
     expect(await lanes.acquire('a', signal)).toMatchObject({ busy: 'busy' });
     await dead[Symbol.asyncDispose]();
-    await redis.hset('repo_backfill:host:a', 'lease:gone', `${Date.now() - 1}`);
+    await used.redis.hset('repo_backfill:host:a', 'lease:gone', `${Date.now() - 1}`);
     await need(lanes.acquire('a', signal));
     await need(lanes.acquire('a', signal));
     await lanes[Symbol.asyncDispose]();

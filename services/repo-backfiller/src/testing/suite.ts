@@ -1,6 +1,6 @@
 import { databasePool, type Pool } from '@headwater/database';
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest';
-import { startRedis, type TestRedis, useDatabase } from '../../../../test/support/index.ts';
+import { type TestRedis, useDatabase, useRedis } from '../../../../test/support/index.ts';
 import { empty } from '../../../../test/support/redis.ts';
 import { FakeNetwork } from './fake-network.ts';
 import { Harness, type HarnessOptions } from './harness.ts';
@@ -21,17 +21,13 @@ export interface Used {
 /** To be called once, at the top of a test file. */
 export function useBackfiller(): Used {
   const database = useDatabase();
-  let server: TestRedis;
+  const redis = useRedis();
   let pool: Pool;
   let network: FakeNetwork;
-  beforeAll(async () => {
-    server = await startRedis();
+  beforeAll(() => {
     pool = databasePool({ url: database.url, max: 2, applicationName: 'test' });
   });
-  afterAll(async () => {
-    await pool.end();
-    await server.stop();
-  });
+  afterAll(() => pool.end());
   beforeEach(async () => {
     network = await FakeNetwork.start();
   });
@@ -39,10 +35,15 @@ export function useBackfiller(): Used {
     await network[Symbol.asyncDispose]();
   });
   const harnessOf = (options: Partial<HarnessOptions> = {}) =>
-    new Harness({ redisUrl: server.url, databaseUrl: database.url, plcUrl: network.plc.url, ...options });
+    new Harness({
+      redisUrl: redis.server.url,
+      databaseUrl: database.url,
+      plcUrl: network.plc.url,
+      ...options,
+    });
   return {
     get server() {
-      return server;
+      return redis.server;
     },
     get pool() {
       return pool;
