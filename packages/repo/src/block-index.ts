@@ -8,7 +8,8 @@ const POSITION = 8;
 const LENGTH = 9;
 const PAGE_BITS = 12;
 const PAGE = 1 << PAGE_BITS;
-const FIRST_PAGE = 64;
+/** As many blocks as the commit of one operation has. */
+const FIRST_PAGE = 16;
 
 interface Page {
   words: Uint32Array;
@@ -33,7 +34,7 @@ export class BlockIndex {
    * the digest, so that passing by another block's slot does not touch its
    * page.
    */
-  #slots = new Uint32Array(FIRST_PAGE * 4);
+  #slots = words(Buffer.allocUnsafe(FIRST_PAGE * 16)).fill(0);
 
   /**
    * Adds the block with the digest at `digestAt` of `bytes`, unless it is
@@ -140,6 +141,11 @@ function hashOf(bytes: Uint8Array, at: number): number {
 }
 
 function newPage(entries: number): Page {
-  const words = new Uint32Array(entries * WORDS);
-  return { words, bytes: Buffer.from(words.buffer) };
+  const bytes = Buffer.allocUnsafe(entries * WORDS * 4);
+  return { words: words(bytes), bytes };
+}
+
+/** The same memory as words. For few blocks it is a part of Buffer's pool, which costs less than an ArrayBuffer. */
+function words(bytes: Buffer): Uint32Array {
+  return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
 }

@@ -156,11 +156,29 @@ function readVarint(bytes: Uint8Array, at: number, length: number): number {
   return value;
 }
 
-function readHeader(bytes: Uint8Array): Cid {
+/** A header as nearly all are: `{"roots": [a dag-cbor CID], "version": 1}`, before and after the digest. */
+const HEADER_START = Buffer.from('a265726f6f747381d82a58250001711220', 'hex');
+const HEADER_END = Buffer.from('6776657273696f6e01', 'hex');
+const HEADER_BYTES = HEADER_START.length + DIGEST_BYTES + HEADER_END.length;
+
+function readHeader(bytes: Buffer): Cid {
+  const end = HEADER_START.length + DIGEST_BYTES;
+  const isUsual =
+    bytes.length === HEADER_BYTES && isAt(HEADER_START, bytes, 0) && isAt(HEADER_END, bytes, end);
+  // A copy: the root outlives the slab it stood in.
+  if (isUsual) return new Cid(Buffer.from(bytes.subarray(end - CID_BYTES, end)));
+  return readAnyHeader(Buffer.from(bytes));
+}
+
+function isAt(expected: Buffer, bytes: Buffer, at: number): boolean {
+  for (let i = 0; i < expected.length; i++) if (bytes[at + i] !== expected[i]) return false;
+  return true;
+}
+
+function readAnyHeader(bytes: Buffer): Cid {
   let header: CborMap;
   try {
-    // A copy: the root outlives the slab it stood in.
-    header = decodeCbor(Buffer.from(bytes)) as CborMap;
+    header = decodeCbor(bytes) as CborMap;
   } catch (cause) {
     throw new RepoError('bad-car', 'the CAR header is not DAG-CBOR', { cause });
   }

@@ -203,15 +203,56 @@ function readMap(cursor: CborCursor, depth: number): CborMap {
     cursor.checkKeyOrder(previous, previousLength, start, length);
     previous = start;
     previousLength = length;
-    setOwn(map, readText(cursor), readValue(cursor, depth + 1));
+    setOwn(map, readName(cursor), readValue(cursor, depth + 1));
   }
   return map;
+}
+
+const NAME_SLOTS = 256;
+const LONGEST_NAME = 32;
+/** Names of fields, the one met last in each slot. */
+const names: (string | undefined)[] = Array(NAME_SLOTS).fill(undefined);
+
+/** The text after its head, as `readText`; nearly all were met before, and making one anew costs more than finding it. */
+function readName(cursor: CborCursor): string {
+  const { bytes, at: start, argument: length } = cursor;
+  if (length === 0 || length > LONGEST_NAME) return readText(cursor);
+  const first = bytes[start]!;
+  const middle = bytes[start + (length >> 1)]!;
+  const last = bytes[start + length - 1]!;
+  // Factors by which the names of frames and commits don't meet.
+  const slot = (length * 37 + first * 7 + middle * 3 + last * 13) % NAME_SLOTS;
+  const known = names[slot];
+  if (known?.length === length) {
+    let i = 0;
+    while (i < length && known.charCodeAt(i) === bytes[start + i]) i++;
+    if (i === length) {
+      cursor.at = start + length;
+      return known;
+    }
+  }
+  const text = readText(cursor);
+  // Of ASCII only, so that characters are bytes; and in the form that names of properties have.
+  if (text.length === length) names[slot] = Object.keys({ [text]: 0 })[0];
+  return text;
 }
 
 function setOwn(map: CborMap, key: string, value: CborValue): void {
   // A plain assignment to `__proto__` would set the prototype.
   if (key !== '__proto__') map[key] = value;
   else Object.defineProperty(map, key, { value, enumerable: true, writable: true, configurable: true });
+}
+
+/** Moves past one value of bytes that were decoded before, so that nothing has to be checked. */
+export function skipValue(cursor: CborCursor): void {
+  for (let left = 1; left > 0; left--) {
+    const major = cursor.readHead();
+    if (major === MAJOR.bytes || major === MAJOR.text) cursor.at += cursor.argument;
+    else if (major === MAJOR.list) left += cursor.argument;
+    else if (major === MAJOR.map) left += 2 * cursor.argument;
+    else if (major === MAJOR.tag) left++;
+    else if (major === MAJOR.simple && cursor.argument === 27) cursor.at += 8;
+  }
 }
 
 function readSimple(cursor: CborCursor): CborValue {

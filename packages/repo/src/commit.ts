@@ -1,9 +1,11 @@
-import { CborCursor, type CborMap, decodeCbor, MAJOR, readValue } from './cbor.ts';
+import { CborCursor, type CborMap, decodeCbor, MAJOR, skipValue } from './cbor.ts';
 import { Cid } from './cid.ts';
 import { RepoError } from './errors.ts';
 import { isTid } from './tid.ts';
 
 export const COMMIT_VERSION = 3;
+/** The text `sig`. */
+const SIG = Buffer.from('\x63sig', 'latin1');
 
 /** A signed commit, version 3 (repository specification). */
 export interface Commit {
@@ -61,10 +63,13 @@ function withoutSignature(bytes: Uint8Array): Uint8Array {
   if (count > 23) bad('the block', 'a map of less than 24 entries');
   for (let i = 0; i < count; i++) {
     const start = cursor.at;
-    const key = readValue(cursor);
-    readValue(cursor);
-    if (key !== 'sig') continue;
-    const unsigned = Buffer.concat([bytes.subarray(0, start), bytes.subarray(cursor.at)]);
+    skipValue(cursor);
+    const isSignature = cursor.at - start === SIG.length && SIG.every((byte, k) => byte === bytes[start + k]);
+    skipValue(cursor);
+    if (!isSignature) continue;
+    const unsigned = Buffer.allocUnsafe(bytes.length - (cursor.at - start));
+    unsigned.set(bytes.subarray(0, start));
+    unsigned.set(bytes.subarray(cursor.at), start);
     unsigned[0] = (MAJOR.map << 5) | (count - 1);
     return unsigned;
   }

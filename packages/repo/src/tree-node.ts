@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { CborCursor, MAJOR } from './cbor.ts';
+import { MAJOR } from './cbor.ts';
 import { RepoError } from './errors.ts';
 import { MAX_KEY_BYTES } from './repo-path.ts';
 
@@ -28,7 +28,8 @@ export class TreeNode {
   start = 0;
   end = 0;
   #fields = new Int32Array(FIELDS * 16);
-  #cursor = new CborCursor(this.bytes);
+  /** How far it is read. */
+  #at = 0;
   /** The key read last by `readKey`. */
   key = Buffer.alloc(MAX_KEY_BYTES);
   keyLength = 0;
@@ -39,74 +40,82 @@ export class TreeNode {
    * @throws RepoError `bad-mst` for any other form than the one above
    */
   read(bytes: Buffer, start: number, length: number): void {
-    const cursor = this.#cursor;
     this.bytes = bytes;
-    cursor.bytes = bytes;
-    cursor.at = start;
-    cursor.end = start + length;
     this.start = start;
-    this.end = cursor.end;
+    this.end = start + length;
     this.keyLength = 0;
-    try {
-      this.#readNode(cursor);
-    } catch (cause) {
-      if (cause instanceof RepoError && cause.reason === 'bad-mst') throw cause;
-      throw new RepoError('bad-mst', 'a node of the tree is not canonical CBOR', { cause });
-    }
-  }
-
-  #readNode(cursor: CborCursor): void {
-    if (cursor.readHead() !== MAJOR.map || cursor.argument !== 2) malformed();
-    this.#expectKey(0x65);
-    if (cursor.readHead() !== MAJOR.list) malformed();
-    const count = cursor.argument;
-    if (count > (cursor.end - cursor.at) / LEAST_ENTRY) malformed();
+    this.#at = start;
+    this.#expect(0xa2);
+    this.#expectName(0x65);
+    const count = this.#argument(MAJOR.list);
+    if (count > length / LEAST_ENTRY) malformed();
     this.count = count;
-    this.first = cursor.at;
+    this.first = this.#at;
     if (count * FIELDS > this.#fields.length) this.#fields = new Int32Array(count * FIELDS * 2);
-    for (let i = 0; i < count; i++) this.#readEntry(cursor, i * FIELDS);
-    this.#expectKey(0x6c);
+    for (let i = 0; i < count; i++) this.#readEntry(i * FIELDS);
+    this.#expectName(0x6c);
     this.left = this.#linkOrNull();
-    if (cursor.at !== cursor.end) malformed();
+    // All steps lead forward, so that none was past the end if this one is not.
+    if (this.#at !== this.end) malformed();
   }
 
-  #readEntry(cursor: CborCursor, at: number): void {
+  #readEntry(at: number): void {
     const fields = this.#fields;
-    if (cursor.readHead() !== MAJOR.map || cursor.argument !== 4) malformed();
-    this.#expectKey(0x6b);
-    if (cursor.readHead() !== MAJOR.bytes) malformed();
-    fields[at + 1] = cursor.at;
-    fields[at + 2] = cursor.argument;
-    cursor.at += cursor.argument;
-    this.#expectKey(0x70);
-    if (cursor.readHead() !== MAJOR.unsigned || cursor.argument > MAX_KEY_BYTES) malformed();
-    fields[at] = cursor.argument;
-    this.#expectKey(0x74);
+    this.#expect(0xa4);
+    this.#expectName(0x6b);
+    const length = this.#argument(MAJOR.bytes);
+    fields[at + 1] = this.#at;
+    fields[at + 2] = length;
+    this.#at += length;
+    this.#expectName(0x70);
+    fields[at] = this.#argument(MAJOR.unsigned);
+    this.#expectName(0x74);
     fields[at + 3] = this.#linkOrNull();
-    this.#expectKey(0x76);
+    this.#expectName(0x76);
     const value = this.#linkOrNull();
     if (value === 0) malformed();
     fields[at + 4] = value;
   }
 
-  #expectKey(letter: number): void {
-    const cursor = this.#cursor;
-    const { bytes, at } = cursor;
-    if (at + 2 > cursor.end || bytes[at] !== 0x61 || bytes[at + 1] !== letter) malformed();
-    cursor.at = at + 2;
+  #expect(byte: number): void {
+    if (this.bytes[this.#at++] !== byte) malformed();
+  }
+
+  #expectName(letter: number): void {
+    const { bytes } = this;
+    const at = this.#at;
+    if (bytes[at] !== 0x61 || bytes[at + 1] !== letter) malformed();
+    this.#at = at + 2;
+  }
+
+  /** The argument of a head in its shortest form. No count or length in a node needs more than 16 bits. */
+  #argument(major: number): number {
+    const { bytes } = this;
+    const at = this.#at;
+    const first = bytes[at]!;
+    if (first >> 5 !== major) malformed();
+    const info = first & 31;
+    if (info < 24) {
+      this.#at = at + 1;
+      return info;
+    }
+    const isShort = info === 24;
+    const value = isShort ? bytes[at + 1]! : (bytes[at + 1]! << 8) | bytes[at + 2]!;
+    if (info > 25 || value < (isShort ? 24 : 256)) malformed();
+    this.#at = at + (isShort ? 2 : 3);
+    return value;
   }
 
   #linkOrNull(): number {
-    const cursor = this.#cursor;
-    const { bytes, at } = cursor;
-    if (at < cursor.end && bytes[at] === NULL) {
-      cursor.at = at + 1;
+    const { bytes } = this;
+    const at = this.#at;
+    if (bytes[at] === NULL) {
+      this.#at = at + 1;
       return 0;
     }
-    const digest = at + LINK_HEAD.length;
-    if (digest + DIGEST > cursor.end) malformed();
     for (let i = 0; i < LINK_HEAD.length; i++) if (bytes[at + i] !== LINK_HEAD[i]) malformed();
-    cursor.at = digest + DIGEST;
+    const digest = at + LINK_HEAD.length;
+    this.#at = digest + DIGEST;
     return digest;
   }
 
