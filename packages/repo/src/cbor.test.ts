@@ -55,6 +55,14 @@ describe('decodeCbor', () => {
     expect(accepted).toBeGreaterThan(100);
   });
 
+  test('tells names apart that are alike, and meets them again', () => {
+    // Of one length, with the same first, middle and last characters.
+    const names = ['a1b1c', 'a2b2c', 'a1b2c', '\u00e91b\u00e9', 'constructor', 'toString', ''];
+    for (const name of [...names, ...names, ...names.toReversed()]) {
+      expect(decodeCbor(reference.encode({ [name]: 1 }))).toEqual({ [name]: 1 });
+    }
+  });
+
   test('keeps __proto__ as a key of its own', () => {
     const value = decodeCbor(hex('a1 69 5f5f70726f746f5f5f a1 61 61 01')) as Record<string, unknown>;
     expect(Object.keys(value)).toEqual(['__proto__']);

@@ -63,7 +63,7 @@ export const repo: readonly Mutant[] = [
     file: `${src}/inversion.ts`,
     from: 'return before !== undefined && sameDigest(prevDataDigest, before.bytes, before.at);',
     to: 'return before !== undefined;',
-    tests: [`${src}/tree-undo.test.ts`],
+    tests: [`${src}/tree-undo.test.ts`, `${src}/inversion.test.ts`],
   },
   {
     name: 'repo/undo-any-layer',
@@ -72,7 +72,7 @@ export const repo: readonly Mutant[] = [
     file: `${src}/tree-undo.ts`,
     from: 'if (d !== depth) throw UNUSUAL;',
     to: '',
-    tests: [`${src}/tree-undo.test.ts`],
+    tests: [`${src}/tree-undo.test.ts`, `${src}/inversion.test.ts`],
   },
   {
     name: 'repo/undo-any-bounds',
@@ -81,7 +81,7 @@ export const repo: readonly Mutant[] = [
     file: `${src}/tree-undo.ts`,
     from: 'if (!isBelow) throw UNUSUAL;',
     to: '',
-    tests: [`${src}/tree-undo.test.ts`],
+    tests: [`${src}/tree-undo.test.ts`, `${src}/inversion.test.ts`],
   },
   {
     name: 'repo/undo-any-record',
@@ -90,7 +90,7 @@ export const repo: readonly Mutant[] = [
     file: `${src}/tree-undo.ts`,
     from: 'if (!sameDigest(digest, node.bytes, node.value(i))) throw UNUSUAL;',
     to: '',
-    tests: [`${src}/tree-undo.test.ts`],
+    tests: [`${src}/tree-undo.test.ts`, `${src}/inversion.test.ts`],
   },
   {
     name: 'repo/op-cid-unchecked',
@@ -134,6 +134,15 @@ export const repo: readonly Mutant[] = [
     file: `${src}/cbor.ts`,
     from: "if (key !== '__proto__') map[key] = value;\n  else ",
     to: 'map[key] = value;\n  if (key === "") ',
+    tests: [`${src}/cbor.test.ts`],
+  },
+  {
+    name: 'repo/names-by-slot',
+    breaks: 'a name of a field is what its bytes say',
+    behaviour: 14,
+    file: `${src}/cbor.ts`,
+    from: 'if (i === length) {\n      cursor.at = start + length;',
+    to: '{\n      cursor.at = start + length;',
     tests: [`${src}/cbor.test.ts`],
   },
   {
