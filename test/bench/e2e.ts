@@ -38,7 +38,7 @@ interface Scene {
   rows: RowFile[];
 }
 
-export async function bench({ records = 50_000, rounds = 3, json }: BenchOptions): Promise<void> {
+export async function bench({ records = 500_000, rounds = 3, json }: BenchOptions): Promise<void> {
   await using postgres = await startBenchPostgres();
   const versions = { PostgreSQL: postgres.version, Redis: programVersion('redis-server') };
   const report = new Report('e2e', versions, { quiet: json });

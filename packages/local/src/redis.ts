@@ -95,6 +95,9 @@ async function launch(program: string, port: number, options: RedisOptions): Pro
     save: '',
     appendonly: options.aof === true ? 'yes' : 'no',
     appendfsync: 'everysec',
+    // As deploy/redis/redis.conf: a rewrite while gigabytes pass is CPU that others need.
+    'auto-aof-rewrite-min-size': '256mb',
+    rdbcompression: 'no',
     maxmemory: options.maxMemory ?? 0,
     'maxmemory-policy': 'noeviction',
     daemonize: 'no',

@@ -85,7 +85,11 @@ export class Account {
 
   /** The repo as it is now; made when it is first asked for, kept only a while unless it changes. */
   get repo(): Repo {
-    return this.#repo ?? this.#cache.get(this.did, () => this.#makeBase());
+    if (this.#repo) return this.#repo;
+    const base = this.#cache.get(this.did, () => this.#makeBase());
+    // Remembered, so that a list of heads needs no repo that was made before.
+    this.#head ??= { cid: cidText(base.commit.cid), rev: this.baseRev };
+    return base;
   }
 
   /** The repo for a change: it is kept from now on. */
