@@ -13,30 +13,26 @@ vi.setConfig({ testTimeout: 60_000 });
 
 const hex = (text: string) => Buffer.from(text.replaceAll(' ', ''), 'hex');
 
-/** What the reference makes of it; it has no way to say `__proto__`, so that is kept here. */
+/**
+ * What the reference makes of it, with the keys in the order of the CBOR: an
+ * object has those that look like numbers first. As text, since JSON.parse of
+ * Node 24 now and then takes an escaped key for an earlier one (nodejs/node#63785).
+ */
 function referenceJson(value: unknown): string {
-  return JSON.stringify(lexicon(value));
-}
-
-function lexicon(value: unknown): unknown {
-  if (value instanceof Uint8Array) return lexToJson(value);
-  if (Array.isArray(value)) return value.map(lexicon);
-  if (typeof value !== 'object' || value === null) return value;
-  if (value.constructor?.name === 'CID') return lexToJson(value as never);
-  const map = {};
-  for (const [key, v] of Object.entries(value)) {
-    Object.defineProperty(map, key, { value: lexicon(v), enumerable: true });
-  }
-  return map;
+  if (Array.isArray(value)) return `[${value.map(referenceJson).join()}]`;
+  const isMap = typeof value === 'object' && value !== null && !(value instanceof Uint8Array);
+  if (!isMap || value.constructor?.name === 'CID') return JSON.stringify(lexToJson(value as never));
+  const entries = Object.entries(value).map(([key, v]) => [Buffer.from(key), v] as const);
+  entries.sort(([a], [b]) => a.length - b.length || Buffer.compare(a, b));
+  return `{${entries.map(([key, v]) => `${JSON.stringify(`${key}`)}:${referenceJson(v)}`).join()}}`;
 }
 
 describe('cborToJson', () => {
-  test('parses to what the reference says, for any value', () => {
+  test('is what the reference says, for any value', () => {
     fc.assert(
       fc.property(any.value, (value) => {
         const bytes = Buffer.from(reference.encode(value));
-        const text = cborToJson(bytes);
-        expect(JSON.parse(text)).toEqual(JSON.parse(referenceJson(reference.decode(bytes))));
+        expect(cborToJson(bytes)).toBe(referenceJson(reference.decode(bytes)));
       }),
       { numRuns: 1500 },
     );
@@ -72,7 +68,7 @@ describe('cborToJson', () => {
           expect(error).toBeInstanceOf(RepoError);
           return;
         }
-        expect(JSON.parse(text)).toEqual(JSON.parse(referenceJson(reference.decode(bytes))));
+        expect(text).toBe(referenceJson(reference.decode(bytes)));
       }),
       { numRuns: 1500 },
     );
