@@ -65,6 +65,25 @@ describe('a commit of one operation', () => {
     expect(await right(below[0]!)).toBe('bad-mst');
   });
 
+  test('is refused with a subtree beside its key that holds keys of the other side', async () => {
+    const [first, key, last] = top.slice(-3) as [string, string, string];
+    const [below, above] = [low.filter((k) => k > first && k < key), low.filter((k) => k > key && k < last)];
+    const beside = (side: 'below' | 'above', lowKeys: string[], depth = 2) =>
+      checked(create(key), (b) => {
+        let tree = putNode(b, null, entries(...lowKeys));
+        for (let d = 1; d < depth; d++) tree = putNode(b, tree, []);
+        const place = side === 'below' ? first : key;
+        const grown = entries(first, key, last).map((e) => (e.key === place ? { ...e, tree } : e));
+        const before = entries(first, last).map((e) => (e.key === first ? { ...e, tree } : e));
+        return [putNode(b, null, grown), putNode(b, null, before)];
+      });
+    expect(await beside('below', below)).toBe('verified');
+    expect(await beside('above', above)).toBe('verified');
+    expect(await beside('below', [...below, above[0]!])).toBe('bad-mst');
+    expect(await beside('above', [below[0]!, ...above])).toBe('bad-mst');
+    expect(await beside('below', below, 3)).toBe('bad-mst');
+  });
+
   test('is refused with another record, action or tree before than it says', async () => {
     const [key, other] = low as [string, string];
     const grown = (b: Block[]): [CID, CID] => [

@@ -50,9 +50,12 @@ const UNUSUAL = new RepoError('bad-mst', 'left to the general way');
  * node of the same layer before, so if the tree before was right in this, so
  * is this one; `prevData` says which tree that was.
  *
- * Other nodes that the blocks may hold are not read. The protocol asks for
- * those that the inversion needs, more do no harm, and no operation has
- * changed them: else the root before would be another.
+ * Beside a key that was put in, a subtree may stand as it stood before: that
+ * it holds no key of the other side is checked as far as it is there, though
+ * the root before does not depend on it. Other nodes that the blocks may hold
+ * are not read. The protocol asks for those that the inversion needs, more do
+ * no harm, and no operation has changed them: else the root before would be
+ * another.
  */
 export class TreeUndo {
   #car!: CarReader;
@@ -155,7 +158,7 @@ export class TreeUndo {
   /** What two subtrees were before a key came between them. */
   #merged(left: DigestAt | null, right: DigestAt | null, layer: number): DigestAt | null {
     if (left === null || right === null) {
-      if (layer < 0 && left !== right) throw UNUSUAL;
+      this.#checkSide(left ?? right, left !== null, layer);
       return left ?? right;
     }
     if (layer < 0) throw UNUSUAL;
@@ -166,6 +169,18 @@ export class TreeUndo {
     const middle = this.#merged(gapOf(a.node, count), gapOf(b.node, 0), layer - 1);
     const prefix = count === 0 ? 0 : Math.min(a.below, b.above);
     return this.#splicer.join(a.node, count, middle, undefined, b.node, 0, prefix);
+  }
+
+  /** That a subtree which was whole before too has its keys on one side, as far as the blocks show it. */
+  #checkSide(tree: DigestAt | null, isBelow: boolean, layer: number): void {
+    const { index } = this.#car;
+    for (let at = tree, l = layer; at !== null; l--) {
+      if (l < 0) throw UNUSUAL;
+      if (index.find(at.bytes, at.at) < 0) return;
+      const { node, i, found } = this.#enter(at.bytes, at.at);
+      if (found || i !== (isBelow ? node.count : 0)) throw UNUSUAL;
+      at = gapOf(node, i);
+    }
   }
 
   /** The two parts of a subtree, of the keys below and above the operation's. */

@@ -84,6 +84,15 @@ export const repo: readonly Mutant[] = [
     tests: [`${src}/tree-undo.test.ts`, `${src}/inversion.test.ts`],
   },
   {
+    name: 'repo/undo-any-side',
+    breaks: 'a subtree beside a new key has its keys on one side',
+    behaviour: 9,
+    file: `${src}/tree-undo.ts`,
+    from: 'if (found || i !== (isBelow ? node.count : 0)) throw UNUSUAL;',
+    to: '',
+    tests: [`${src}/inversion.test.ts`],
+  },
+  {
     name: 'repo/undo-any-record',
     breaks: "an operation's CID is the tree's value",
     behaviour: 9,
