@@ -1,3 +1,4 @@
+import { parseJson } from './escaped-keys.ts';
 import type { Label, LabelEvent, RecordEvent, RepoJob, StreamEvent } from './types.ts';
 
 /** Why an entry can't be read. `reason` is the metric's and the dead letter's label. */
@@ -112,7 +113,7 @@ function parse(fields: Fields, name: string): unknown {
   const value = fields[name];
   if (value === undefined) throw new InvalidEntryError('no-field', `the entry has no field \`${name}\``);
   try {
-    return JSON.parse(value);
+    return parseJson(value);
   } catch (cause) {
     throw new InvalidEntryError('not-json', `field \`${name}\` is not JSON`, { cause });
   }

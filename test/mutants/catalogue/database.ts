@@ -7,6 +7,22 @@ const labels = [`${src}/labels.test.ts`];
 
 export const database: readonly Mutant[] = [
   {
+    name: 'database/rows-not-looked-for',
+    breaks: 'a repo that has rows is compared with them',
+    file: `${src}/fetches.ts`,
+    from: "answer === 'go' && empty.has(did) ? 'fresh' : answer",
+    to: "answer === 'go' && empty ? 'fresh' : answer",
+    tests: [`${src}/fetches.test.ts`],
+  },
+  {
+    name: 'events/odd-keys-mistaken',
+    breaks: "a record's keys are what they are, in spite of V8's JSON.parse",
+    file: 'packages/events/src/escaped-keys.ts',
+    from: 'return hasEscapedKey(text) ? new Reading(text).value() : value;',
+    to: 'return value;',
+    tests: ['packages/events/src/escaped-keys.test.ts'],
+  },
+  {
     name: 'database/count-overwritten',
     breaks: 'counts are exact deltas, merged per batch',
     file: `${src}/counts.ts`,
