@@ -36,6 +36,7 @@ export type Begun = 'go' | 'fresh' | 'older' | 'complete';
  * Announces whole fetches and raises each repo's floor to its rev; durable when it returns. Many at once cost little
  * more than one: a transaction, and each of its statements, is for all of them.
  *
+ * @param starts of as many repos
  * @param patient whether to wait for repos that a transaction is writing to; else they are left out of the answer
  * @throws TransientError when PostgreSQL can't go on: nothing has begun
  */
@@ -124,26 +125,29 @@ const dropTombstones = {
 };
 
 /** Locked in the order of DIDs first, as everybody does who wants several repos. */
-const sentRepos = {
-  name: 'repos sent',
-  text: `WITH held AS (SELECT did FROM headwater.repo WHERE did = ANY($1) ORDER BY did FOR NO KEY UPDATE)
+const mark = (
+  wait: '' | 'SKIP LOCKED',
+) => `WITH held AS (SELECT did FROM headwater.repo WHERE did = ANY($1) ORDER BY did FOR NO KEY UPDATE ${wait})
     UPDATE headwater.repo r SET state = CASE WHEN r.state = 'fetching' THEN 'sent' ELSE r.state END, updated_at = now()
     FROM held JOIN unnest($1::text[], $2::text[]) AS u(did, id) ON u.did = held.did
-    WHERE r.did = held.did AND r.fetch_id = u.id RETURNING r.did`,
-};
+    WHERE r.did = held.did AND r.fetch_id = u.id RETURNING r.did`;
+const markLocked = { name: 'repos sent', text: mark('') };
+const markFree = { name: 'repos sent, not waiting', text: mark('SKIP LOCKED') };
 
 /**
  * All parts of these fetches are in the stream: a redelivered job need not send them again.
  *
+ * @param patient whether to wait for repos that a transaction is writing to, or to leave them out
  * @returns the DIDs; without those of which another fetch has begun since
  * @throws TransientError when PostgreSQL can't go on
  */
 export async function markSent(
   pool: Pool,
   fetches: readonly { did: string; fetch: string }[],
+  patient = true,
 ): Promise<Set<string>> {
   const values = [fetches.map(({ did }) => did), fetches.map(({ fetch }) => fetch)];
-  const { rows } = await query<{ did: string }>(pool, sentRepos, values);
+  const { rows } = await query<{ did: string }>(pool, patient ? markLocked : markFree, values);
   return new Set(rows.map(({ did }) => did));
 }
 

@@ -98,14 +98,18 @@ export class RepoStore {
     }
   }
 
-  /** All parts are in the stream. */
+  /**
+   * All parts are in the stream. A repo whose parts are being applied already, which is a matter of course, holds up
+   * nobody else's.
+   */
   async sent(did: string, fetch: string): Promise<void> {
-    await this.#sent.get({ did, fetch });
+    const one = { did, fetch };
+    if (!(await this.#sent.get(one))) await ours(markSent(this.#pool, [one]));
   }
 
   async #markSent(fetches: readonly { did: string; fetch: string }[]) {
-    await markSent(this.#pool, fetches);
-    return new Map<{ did: string; fetch: string }, true>();
+    const marked = await markSent(this.#pool, fetches, false);
+    return new Map(fetches.filter(({ did }) => marked.has(did)).map((one) => [one, true as const]));
   }
 
   /**
