@@ -94,6 +94,14 @@ describe('headwater repo', () => {
     expect((await headwater('repo', 'verify', await file('good.car', car), '--did-doc', other)).code).toBe(1);
   });
 
+  it('ends without a word when nobody reads on', async () => {
+    const command = `'${process.execPath}' '${main}' repo inspect '${await file('good.car', car)}' | true`;
+    const err = await new Promise((resolve) =>
+      execFile('sh', ['-c', command], (_, __, said) => resolve(said)),
+    );
+    expect(err).toBe('');
+  });
+
   it('explains wrong words', async () => {
     const { code, err } = await headwater('repo', 'look');
     expect([code, err]).toEqual([2, expect.stringMatching(/^headwater: /)]);

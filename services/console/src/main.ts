@@ -44,6 +44,12 @@ for (const add of [
 ])
   add(program);
 
+// Whoever reads it (`| head`) has seen enough: an end as by SIGPIPE, which Node ignores.
+process.stdout.on('error', (err: NodeJS.ErrnoException) => {
+  if (err.code !== 'EPIPE') throw err;
+  process.exit(141);
+});
+
 try {
   await program.parseAsync();
 } catch (err) {
