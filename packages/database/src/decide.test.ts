@@ -8,7 +8,7 @@ const version = (cid: string) => ({ cid }) as Version;
 const op = (rev: string, live: boolean, cid: string | null): Op => ({
   uri: 'at://did:plc:a/b/c',
   nsid: 'b',
-  path: 'b/c',
+  did: 'did:plc:a',
   rev,
   live,
   update: false,

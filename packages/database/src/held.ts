@@ -32,14 +32,15 @@ export async function readHeld(client: Client, ops: readonly Op[]): Promise<Map<
   if (without.length === 0) return held;
   const tombstones = await client.query<{ uri: string; rev: string }>({
     ...readTombstones,
-    values: [without.map(didOf), without.map((op) => op.path)],
+    values: [without.map((op) => op.did), without.map(pathOf)],
   });
   for (const { uri, rev } of tombstones.rows) held.set(uri, { rev, cid: null, tombstone: true });
   return held;
 }
 
-export function didOf(op: Pick<Op, 'uri' | 'path'>): string {
-  return op.uri.slice('at://'.length, -op.path.length - 1);
+/** `collection/rkey`. */
+function pathOf({ uri, did }: Op): string {
+  return uri.slice('at://'.length + did.length + 1);
 }
 
 const buryRows = {
@@ -63,10 +64,10 @@ export async function writeTombstones(
   if (buried.length > 0) {
     await client.query({
       ...buryRows,
-      values: [buried.map(didOf), buried.map((op) => op.path), buried.map((op) => op.rev)],
+      values: [buried.map((op) => op.did), buried.map(pathOf), buried.map((op) => op.rev)],
     });
   }
   if (revived.length > 0) {
-    await client.query({ ...reviveRows, values: [revived.map(didOf), revived.map((op) => op.path)] });
+    await client.query({ ...reviveRows, values: [revived.map((op) => op.did), revived.map(pathOf)] });
   }
 }

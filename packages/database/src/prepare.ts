@@ -38,7 +38,7 @@ export interface Op {
   uri: string;
   /** NSID of its collection. */
   nsid: string;
-  path: string;
+  did: string;
   rev: string;
   live: boolean;
   /** It says that there was a version before. */
@@ -157,13 +157,15 @@ function takeCommit(entry: Entry, event: Extract<StreamEvent, { rev: string }>):
 type RecordOrDelete = Extract<StreamEvent, { collection: string }>;
 
 function takeRecord(entry: Entry, event: RecordOrDelete, options: PrepareOptions): void {
-  const { did, collection: nsid, rkey, rev } = event;
+  const { rkey } = event;
+  const nsid = onlyCopy(event.collection);
   if (!options.keep(nsid)) return void entry.drops.push('collection');
   if (!nsidSyntax.test(nsid) || !rkeySyntax.test(rkey)) return void entry.drops.push('bad-path');
-  const path = `${nsid}/${rkey}`;
-  const uri = `at://${did}/${path}`;
+  const { did } = entry;
+  const rev = event.rev === entry.commit?.rev ? entry.commit.rev : event.rev;
+  const uri = `at://${did}/${nsid}/${rkey}`;
   const update = event.type === 'update';
-  const op: Op = { uri, nsid, path, rev, live: entry.live, update, version: null };
+  const op: Op = { uri, nsid, did, rev, live: entry.live, update, version: null };
   entry.ops.push(op);
   if (event.type === 'delete') return;
   const json = JSON.stringify(event.record);
@@ -187,6 +189,14 @@ function takeRecord(entry: Entry, event: RecordOrDelete, options: PrepareOptions
   }
   if (nsid === postNsid) version.mentions = mentionsOf(event.record);
   op.version = version;
+}
+
+/**
+ * A collection's name as one text for all records. What is held of a batch lives through V8's collections, each of
+ * which costs by the number of objects: so no event keeps a text of its own that others have too.
+ */
+function onlyCopy(nsid: string): string {
+  return collections.get(nsid)?.nsid ?? nsid;
 }
 
 /** Fills `version.rows` by its collection's builder. @returns why it can't be indexed, or null */

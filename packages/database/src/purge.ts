@@ -83,9 +83,8 @@ async function recordsOf(client: Client, did: string, limit: number, now: string
   );
   const gone = { live: false, update: false, version: null };
   return rows.map(({ uri, rev }) => {
-    const path = uri.slice(prefix.length);
-    const nsid = path.slice(0, path.indexOf('/'));
-    return { ...gone, uri, nsid, path, rev: rev < now ? now : rev };
+    const nsid = uri.slice(prefix.length, uri.indexOf('/', prefix.length));
+    return { ...gone, uri, nsid, did, rev: rev < now ? now : rev };
   });
 }
 
