@@ -5,6 +5,7 @@ import {
   confirmDeparture,
   databasePool,
   dueDepartures,
+  dueHandles,
   isTransient,
   type Pool,
   purgeRepo,
@@ -68,7 +69,9 @@ export async function beginFetches(pool: Pool, snapshots: readonly Snapshot[]): 
 
 /** Verifies handles and lets those go who are said to be deleted, as the indexer's other lanes do. */
 export async function settleAccounts(pool: Pool, dids: readonly string[], now: number): Promise<void> {
-  for (const did of dids) await writeHandle(pool, did, handleOf(did), null);
+  for (const due of await dueHandles(pool, 100_000, 60_000)) {
+    await writeHandle(pool, due, handleOf(due.did), null);
+  }
   for (const { did } of await dueDepartures(pool, dids.length, 60_000)) {
     await confirmDeparture(pool, did);
     await purgeRepo(pool, did, { now, pieceSize: 7 });

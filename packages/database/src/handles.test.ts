@@ -1,7 +1,15 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { useDatabase } from '../../../test/support/index.ts';
 import { truncateAll } from '../testing/dump.ts';
-import { agedHandles, databasePool, dueHandles, type Pool, postponeHandle, writeHandle } from './index.ts';
+import {
+  agedHandles,
+  databasePool,
+  dueHandles,
+  type Lent,
+  type Pool,
+  postponeHandle,
+  writeHandle,
+} from './index.ts';
 
 const database = useDatabase();
 let pool: Pool;
@@ -23,21 +31,53 @@ const seen = (...dids: string[]) =>
     [dids],
   );
 
-it('gives a contended handle to the account that proved it last', async () => {
+/** Has an account looked at, as an identity event does. */
+async function askFor(did: string): Promise<void> {
+  await pool.query(
+    `INSERT INTO headwater.handle_due (did, due) VALUES ($1, now()) ON CONFLICT (did) DO UPDATE SET due = now()`,
+    [did],
+  );
+}
+
+/** Begins to look at an account's handle. */
+async function look(did: string): Promise<Lent> {
+  await askFor(did);
+  const due = await dueHandles(pool, 100, 60_000);
+  return due.find((one) => one.did === did)!;
+}
+
+const found = async (did: string, handle: string | null) => writeHandle(pool, await look(did), handle, null);
+
+it('gives a contended handle to the account that proved it last, and has the one that lost it looked at', async () => {
   await seen('did:plc:a', 'did:plc:b');
-  await writeHandle(pool, 'did:plc:a', 'alice.test', null);
-  await writeHandle(pool, 'did:plc:b', 'alice.test', null);
+  await found('did:plc:a', 'alice.test');
+  await found('did:plc:b', 'alice.test');
   expect(await handles()).toEqual({ 'did:plc:a': null, 'did:plc:b': 'alice.test' });
-  await writeHandle(pool, 'did:plc:b', null, null);
+  expect(await dueHandles(pool, 8, 0)).toMatchObject([{ did: 'did:plc:a', refresh: true }]);
+  await found('did:plc:b', null);
   expect(await handles()).toEqual({ 'did:plc:a': null, 'did:plc:b': null });
+});
+
+it('notes nothing of a look that was overtaken, and keeps what asks for another one', async () => {
+  await seen('did:plc:a');
+  const slow = await look('did:plc:a');
+  // An identity event comes while the old handle is looked at.
+  await askFor('did:plc:a');
+  expect(await writeHandle(pool, slow, 'old.test', null)).toBe(false);
+  await postponeHandle(pool, slow, 60_000);
+  const [quick] = await dueHandles(pool, 8, 60_000);
+  expect(await writeHandle(pool, quick!, 'new.test', null)).toBe(true);
+  // The slow one comes to its end after all of that.
+  expect(await writeHandle(pool, slow, null, 60_000)).toBe(false);
+  expect(await handles()).toEqual({ 'did:plc:a': 'new.test' });
+  expect(await dueHandles(pool, 8, 0)).toEqual([]);
 });
 
 it('brings no account back that was deleted while its handle was looked at, and takes the handle from nobody', async () => {
   await seen('did:plc:a');
-  await writeHandle(pool, 'did:plc:a', 'alice.test', null);
-  await pool.query(`INSERT INTO headwater.handle_due (did, due) VALUES ('did:plc:gone', now())`);
+  await found('did:plc:a', 'alice.test');
   for (const handle of ['alice.test', null]) {
-    await writeHandle(pool, 'did:plc:gone', handle, 0);
+    await writeHandle(pool, await look('did:plc:gone'), handle, 0);
     expect(await handles()).toEqual({ 'did:plc:a': 'alice.test' });
     expect(await dueHandles(pool, 8, 0)).toEqual([]);
   }
@@ -47,7 +87,9 @@ it('survives accounts that swap and claim handles at the same moment', async () 
   const dids = ['a', 'b', 'c', 'd'].map((name) => `did:plc:${name}`);
   await seen(...dids);
   for (let round = 0; round < 20; round++) {
-    await Promise.all(dids.map((did, i) => writeHandle(pool, did, `h${(i + round) % 3}.test`, null)));
+    for (const did of dids) await askFor(did);
+    const due = await dueHandles(pool, dids.length, 60_000);
+    await Promise.all(due.map((lent, i) => writeHandle(pool, lent, `h${(i + round) % 3}.test`, null)));
   }
   const held = Object.values(await handles()).filter((handle) => handle !== null);
   expect(new Set(held).size).toBe(held.length);
@@ -62,10 +104,11 @@ it('lends what is due to one worker at a time, and forgets or postpones what is 
   expect(new Set(lent.map(({ did }) => did)).size).toBe(20);
   expect(await dueHandles(pool, 8, 60_000)).toEqual([]);
   await seen('did:plc:1', 'did:plc:2');
-  await writeHandle(pool, 'did:plc:1', 'one.test', null);
-  await writeHandle(pool, 'did:plc:2', null, 0);
-  await postponeHandle(pool, 'did:plc:3', 0);
-  expect((await dueHandles(pool, 8, 0)).sort((a, b) => (a.did < b.did ? -1 : 1))).toEqual([
+  const of = (n: number) => lent.find(({ did }) => did === `did:plc:${n}`)!;
+  await writeHandle(pool, of(1), 'one.test', null);
+  await writeHandle(pool, of(2), null, 0);
+  await postponeHandle(pool, of(3), 0);
+  expect((await dueHandles(pool, 8, 0)).sort((a, b) => (a.did < b.did ? -1 : 1))).toMatchObject([
     { did: 'did:plc:2', refresh: false, tries: 1 },
     { did: 'did:plc:3', refresh: false, tries: 1 },
   ]);
@@ -104,7 +147,7 @@ describe('handles that were verified long ago', () => {
       `INSERT INTO headwater.handle_due (did, due) VALUES ('did:plc:8', now() + interval '1 hour')`,
     );
     expect(await aged(1)).toEqual([]);
-    await postponeHandle(pool, 'did:plc:8', day);
+    await pool.query(`UPDATE headwater.handle_due SET due = now() + interval '1 day'`);
     expect(await aged(1)).toEqual([]);
   });
 

@@ -43,7 +43,14 @@ export {
   showAccount,
 } from './fetches.ts';
 export { type Gap, withGaps } from './gaps.ts';
-export { agedHandles, type DueHandle, dueHandles, postponeHandle, writeHandle } from './handles.ts';
+export {
+  agedHandles,
+  type DueHandle,
+  dueHandles,
+  type Lent,
+  postponeHandle,
+  writeHandle,
+} from './handles.ts';
 export { applyLabels, type LabelResult } from './labels.ts';
 export { type MigrateOptions, MigrationMismatchError, migrate, pendingMigrations } from './migrate.ts';
 export { classify, databasePool, inTransaction, isTransient, type Pool, type PoolOptions } from './pool.ts';

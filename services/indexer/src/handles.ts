@@ -75,9 +75,9 @@ async function verify(context: HandleContext, due: DueHandle): Promise<void> {
   const pause = Math.min(longestMs, againMs * 2 ** Math.min(due.tries, 10));
   try {
     const handle = await verifiedHandle(context, due);
-    await writeHandle(pool, due.did, handle, handle === null ? pause : null);
+    const isNoted = await writeHandle(pool, due, handle, handle === null ? pause : null);
     seam('indexer:handle-written');
-    metrics.handles.inc({ outcome: handle === null ? 'none' : 'verified' });
+    metrics.handles.inc({ outcome: !isNoted ? 'overtaken' : handle === null ? 'none' : 'verified' });
   } catch (err) {
     if (isTransient(err)) throw err;
     // An answer that could not be had says nothing about the handle: what is known stays.
@@ -86,7 +86,7 @@ async function verify(context: HandleContext, due: DueHandle): Promise<void> {
     log.debug({ err, did: due.did }, 'a handle could not be looked at');
     // A directory that is away comes back; a DID that it does not know is seldom known later.
     const isAway = reason === 'unavailable' || reason === 'failed';
-    await postponeHandle(pool, due.did, isAway ? Math.min(pause, againMs) : pause);
+    await postponeHandle(pool, due, isAway ? Math.min(pause, againMs) : pause);
   }
 }
 
