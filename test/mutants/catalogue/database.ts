@@ -15,6 +15,14 @@ export const database: readonly Mutant[] = [
     tests: [`${src}/fetches.test.ts`],
   },
   {
+    name: 'database/overtaken-look-noted',
+    breaks: 'a handle that was looked at before an identity event is not taken for the newest',
+    file: `${src}/handles.ts`,
+    from: 'if (held.rowCount === 0) return false;',
+    to: '',
+    tests: [`${src}/handles.test.ts`],
+  },
+  {
     name: 'events/odd-keys-mistaken',
     breaks: "a record's keys are what they are, in spite of V8's JSON.parse",
     file: 'packages/events/src/escaped-keys.ts',
