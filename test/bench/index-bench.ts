@@ -35,7 +35,7 @@ const OFFICIAL_LANES = 8;
 const OFFICIAL_RECORDS = 2_000;
 
 export async function bench(options: BenchOptions): Promise<void> {
-  const { records = 200_000, rounds = 3, json, only, profile } = options;
+  const { records = 300_000, rounds = 3, json, only, profile } = options;
   const preload = 'pg_stat_statements';
   await using postgres = await startBenchPostgres(profile ? { shared_preload_libraries: preload } : {});
   const versions = { PostgreSQL: postgres.version, ...versionsOf(['pg', '@atproto/bsky']) };
