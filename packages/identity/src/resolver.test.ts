@@ -203,6 +203,7 @@ describe('IdentityResolver', () => {
     let most = 0;
     answer = (req, res) => {
       most = Math.max(most, ++open);
+      // Slow enough for a question too many to arrive meanwhile.
       setTimeout(() => {
         open -= 1;
         json(documentOf(req.url!.slice(1)))(req, res);

@@ -221,8 +221,7 @@ describe('limits', () => {
   it('takes a cut body for a failure, never for its end', async () => {
     handler = (_, res) => {
       res.writeHead(200, { 'content-length': '1000' });
-      res.write('x');
-      setTimeout(() => res.destroy(), 10);
+      res.write('x', () => res.destroy());
     };
     expect((await failure(download({}))).kind).toBe('network');
     answer(200, gzipSync(Buffer.alloc(10_000, 'abc')).subarray(0, -12), { 'content-encoding': 'gzip' });
@@ -236,8 +235,7 @@ describe('limits', () => {
   it("hands on the caller's own abort", async () => {
     const stop = new AbortController();
     handler = (_, res) => {
-      res.write('x');
-      setTimeout(() => stop.abort(new RangeError('enough')), 20);
+      res.write('x', () => stop.abort(new RangeError('enough')));
     };
     await expect(download({ signal: stop.signal })).rejects.toThrow(RangeError);
     await expect(download({ signal: stop.signal })).rejects.toThrow(RangeError);

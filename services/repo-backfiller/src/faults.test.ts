@@ -164,15 +164,18 @@ it('what is under way at the end is finished, what waits is handed back', async 
   const host = await used.network.host();
   const accounts = await Promise.all(Array.from({ length: 6 }, () => used.network.account(host, 1)));
   const asked = Promise.withResolvers<void>();
+  const ending = Promise.withResolvers<void>();
   host.instead = (_req, res, url) => {
     const { car } = used.network.accounts.get(url.searchParams.get('did')!)!;
-    setTimeout(() => sendCar(res, car), 300);
+    void ending.promise.then(() => sendCar(res, car));
     asked.resolve();
   };
   {
     await using harness = await start({ env: { BACKFILLER_CONCURRENCY: '1' } });
     await harness.add(...accounts.map(({ did }) => ({ did })));
     await asked.promise;
+    // When the end of this block has told the service to stop.
+    setImmediate(() => ending.resolve());
   }
   const before = host.requests.length;
   await using harness = harnessOf();
