@@ -21,10 +21,8 @@ const SETTINGS = {
   min_wal_size: '1GB',
   checkpoint_timeout: '15min',
   random_page_cost: 1.1,
-  autovacuum_naptime: '15s',
   autovacuum_vacuum_cost_limit: 2000,
   jit: 'off',
-  default_statistics_target: 200,
   max_connections: 100,
 };
 
