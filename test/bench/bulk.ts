@@ -7,7 +7,7 @@
  * other repos, whose keys lie scattered over the indexes as real ones do.
  */
 import { bulkStatus, finishBulk, startBulk } from '@headwater/database';
-import type { Fields } from '@headwater/streams';
+import type { ReadFields } from '@headwater/streams';
 import { type BenchPostgres, startBenchPostgres } from './database.ts';
 import { cpuSince, Report, round } from './harness.ts';
 import { versionsOf } from './machine.ts';
@@ -21,7 +21,7 @@ const PATTERN = 50_000;
 
 interface Pattern {
   repos: BenchRepo[];
-  entries: Fields[];
+  entries: ReadFields[];
   records: number;
 }
 
@@ -68,7 +68,7 @@ function figuresOf({ normal, bulk }: Record<string, Load>, records: number): Rec
 
 async function makePattern(records: number): Promise<Pattern> {
   const repos = await makeRepos(records);
-  const entries: Fields[] = [];
+  const entries: ReadFields[] = [];
   for (const { car } of repos) {
     await using snapshot = await open(car);
     entries.push(...(await entriesOf(snapshot, 'first')));
@@ -106,7 +106,9 @@ async function loadOnce(pool: Pool, pattern: Pattern, n: number, postgres?: Benc
   const rename = renamer(n);
   const repos = pattern.repos.map(({ did, rev }) => ({ did: rename(did), rev }));
   const entries = pattern.entries.map((fields) =>
-    Object.fromEntries(Object.entries(fields).map(([name, text]) => [name, rename(text)])),
+    Object.fromEntries(
+      Object.entries(fields).map(([name, text]) => [name, Buffer.from(rename(text.toString()))]),
+    ),
   );
   await beginFetches(pool, repos, 'first');
   const before = { at: performance.now(), node: process.cpuUsage(), postgres: postgres?.cpuSeconds() ?? 0 };

@@ -1,5 +1,5 @@
 /** The cost of a fresh record while the tables grow by a hundred. */
-import type { Fields } from '@headwater/streams';
+import type { ReadFields } from '@headwater/streams';
 import type { BenchPostgres } from './database.ts';
 import { cpuSince, median, type Report, round } from './harness.ts';
 import { type BenchRepo, entriesOf, makeRepos, open, totalOf } from './repos.ts';
@@ -59,7 +59,7 @@ export async function growth(
 
 interface Step {
   repos: BenchRepo[];
-  entries: Fields[];
+  entries: ReadFields[];
 }
 
 /** The next repos, with so many records at least, as the backfiller sends them. */

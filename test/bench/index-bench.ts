@@ -4,7 +4,7 @@
  * load costs; CPU stands beside it, since two sessions of ours meet a busy
  * machine otherwise than the one of COPY.
  */
-import type { Fields } from '@headwater/streams';
+import type { ReadFields } from '@headwater/streams';
 import { RepoStore } from '../../services/repo-backfiller/src/store.ts';
 import { OfficialIndexer } from '../reference/official.ts';
 import { copyRows, dumpRows, type RowFile } from './ceiling.ts';
@@ -59,8 +59,8 @@ interface Scene {
   postgres: BenchPostgres;
   repos: BenchRepo[];
   records: number;
-  fresh: Fields[];
-  merge: Fields[];
+  fresh: ReadFields[];
+  merge: ReadFields[];
   rows: RowFile[];
 }
 
@@ -69,8 +69,8 @@ const FULL = 'bench_full';
 const HALF = 'bench_half';
 
 async function prepare(postgres: BenchPostgres, repos: BenchRepo[]): Promise<Scene> {
-  const fresh: Fields[] = [];
-  const half: Fields[] = [];
+  const fresh: ReadFields[] = [];
+  const half: ReadFields[] = [];
   for (const { car, rev } of repos) {
     await using snapshot = await open(car);
     fresh.push(...(await entriesOf(snapshot, 'first')));
@@ -83,7 +83,7 @@ async function prepare(postgres: BenchPostgres, repos: BenchRepo[]): Promise<Sce
     await pool.query('VACUUM ANALYZE');
   });
   const rows = await dumpRows(full, postgres.folder);
-  const merge: Fields[] = [];
+  const merge: ReadFields[] = [];
   await withPool(await postgres.create(HALF), async (pool) => {
     const older = repos.map((repo) => ({ ...repo, rev: earlier(repo.rev) }));
     await beginFetches(pool, older, 'older');
@@ -137,7 +137,7 @@ type Pool = Parameters<typeof applyEntries>[0];
 
 /** As services/repo-backfiller and the indexer: read, verify, compare, and say that the repo is complete. */
 async function again(pool: Pool, repos: readonly BenchRepo[]): Promise<void> {
-  const sent: Fields[] = [];
+  const sent: ReadFields[] = [];
   const store = new RepoStore(pool);
   const left = repos.values();
   const worker = async () => {

@@ -1,9 +1,9 @@
 import { decodeEvents } from '@headwater/events';
-import type { Fields } from '@headwater/streams';
+import type { ReadFields } from '@headwater/streams';
 import type { Operation } from '../reference/operation.ts';
 
 /** The records of whole repos as operations, until there are enough of them. */
-export function operationsOf(entries: readonly Fields[], enough: number): Operation[] {
+export function operationsOf(entries: readonly ReadFields[], enough: number): Operation[] {
   const operations: Operation[] = [];
   for (const fields of entries) {
     if (operations.length >= enough) break;

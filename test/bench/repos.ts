@@ -2,7 +2,7 @@
 import { hash } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { openRepo, type RepoRecord, type RepoSnapshot } from '@headwater/repo';
-import type { Fields, NewFields } from '@headwater/streams';
+import type { NewFields, ReadFields } from '@headwater/streams';
 import { CID } from 'multiformats/cid';
 import { create as digest } from 'multiformats/hashes/digest';
 import { compare, type Row, type SnapshotRecord } from '../../services/repo-backfiller/src/compare.ts';
@@ -62,15 +62,15 @@ export async function entriesOf(
     rev?: string;
     alter?: (record: RepoRecord, index: number) => SnapshotRecord | null;
   } = {},
-): Promise<Fields[]> {
+): Promise<ReadFields[]> {
   const { did, commit, data } = snapshot;
   const { rev = snapshot.rev, rows, alter } = options;
-  const sent: Fields[] = [];
+  const sent: ReadFields[] = [];
   const parts = new Parts({
     repo: { did, rev, commit, data, fetch, time: TIME },
     limits: partLimits,
     send: async (entries) => {
-      sent.push(...entries.map(asText));
+      sent.push(...entries.map(asRead));
     },
     onUnusable: (path, error) => {
       throw new Error(`${did} ${path}`, { cause: error });
@@ -83,8 +83,8 @@ export async function entriesOf(
 }
 
 /** As it is read from Redis. */
-const asText = (fields: NewFields): Fields =>
-  Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, value.toString()]));
+const asRead = (fields: NewFields): ReadFields =>
+  Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, Buffer.from(value)]));
 
 function* altered(
   records: Iterable<RepoRecord>,

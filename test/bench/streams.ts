@@ -5,7 +5,15 @@
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { connect, consume, type Fields, keysOf, Producer, type Redis } from '@headwater/streams';
+import {
+  connect,
+  consume,
+  type Fields,
+  keysOf,
+  Producer,
+  type ReadFields,
+  type Redis,
+} from '@headwater/streams';
 import { startRedis } from '../support/redis.ts';
 import { type Contestant, cpuSince, inTurns, type Measure, Report, round } from './harness.ts';
 import { cpuSecondsOfTree, programVersion } from './machine.ts';
@@ -81,7 +89,7 @@ async function consumeAll({ redis, entries }: Scene): Promise<void> {
     stream: 'bench',
     group: GROUP,
     consumer: 'one',
-    decode: (read: Fields) => read['events']!.length,
+    decode: (read: ReadFields) => read['events']!.length,
     // As many repos, so that the lanes share the work.
     key: () => `${seen % 64}`,
     count: () => RECORDS_AN_ENTRY,

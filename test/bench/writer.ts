@@ -2,7 +2,7 @@
 import { hash } from 'node:crypto';
 import { applyEvents, beginFetches as begin, databasePool, markSent, type Pool } from '@headwater/database';
 import { decodeEvents, glanceAt } from '@headwater/events';
-import type { Fields } from '@headwater/streams';
+import type { ReadFields } from '@headwater/streams';
 import type { RepoStore } from '../../services/repo-backfiller/src/store.ts';
 import { type BenchRepo, entriesOf, open } from './repos.ts';
 
@@ -34,14 +34,14 @@ export async function beginFetches(
 }
 
 /** Decodes and applies stream entries: the entries of a repo in one lane, one transaction a batch. */
-export async function applyEntries(pool: Pool, entries: readonly Fields[]): Promise<void> {
-  const lanes = Array.from({ length: LANES }, (): Fields[] => []);
+export async function applyEntries(pool: Pool, entries: readonly ReadFields[]): Promise<void> {
+  const lanes = Array.from({ length: LANES }, (): ReadFields[] => []);
   for (const fields of entries) lanes[laneOf(fields)]!.push(fields);
   await Promise.all(lanes.map((lane) => applyLane(pool, lane)));
 }
 
-async function applyLane(pool: Pool, entries: readonly Fields[]): Promise<void> {
-  let batch: Fields[] = [];
+async function applyLane(pool: Pool, entries: readonly ReadFields[]): Promise<void> {
+  let batch: ReadFields[] = [];
   let events = 0;
   const write = async () => {
     const { refused, drops } = await applyEvents(pool, batch.values().map(decodeEvents));
@@ -58,12 +58,12 @@ async function applyLane(pool: Pool, entries: readonly Fields[]): Promise<void> 
   if (batch.length > 0) await write();
 }
 
-function laneOf(fields: Fields): number {
+function laneOf(fields: ReadFields): number {
   return hash('sha1', glanceAt(fields).did, 'buffer')[0]! % LANES;
 }
 
 /** Reads and verifies a repo, compares it with its rows. @returns what has to be sent */
-export async function compareAgain(store: RepoStore, repo: BenchRepo, fetch: string): Promise<Fields[]> {
+export async function compareAgain(store: RepoStore, repo: BenchRepo, fetch: string): Promise<ReadFields[]> {
   await using snapshot = await open(repo.car);
   const { did, rev } = snapshot;
   const begun = await store.begin({ did, rev, fetch, force: true });

@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import type { StreamEvent } from '@headwater/events';
+import { type StreamEvent, textOf } from '@headwater/events';
 import { seam } from '@headwater/ops';
 import { noteDepartures } from './accounts.ts';
 import { addActors, requestHandles, writeStatuses, writeSync } from './actors.ts';
@@ -182,7 +182,7 @@ class Batch {
       rev: op.rev,
       reason: `postgres-${sqlState(err) ?? 'error'}`,
       detail: err.message,
-      json: (op.version?.json ?? 'null').slice(0, 4096),
+      json: textOf(op.version?.json ?? 'null').slice(0, 4096),
     });
   }
 

@@ -1,12 +1,8 @@
+import type { RecordText } from '@headwater/events';
+
 /** A value of a row: JSON columns as text. */
-export type Value = string | number | boolean | null;
+export type Value = string | null | RecordText;
 export type Row = readonly Value[];
-
-/** Column separator, row separator, escape character, and NUL, which PostgreSQL can't store in text. */
-const special = /[\\\n\r\t\0]/;
-const specials = /[\\\n\r\t\0]/g;
-
-const escapes: Record<string, string> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r', '\t': '\\t', '\0': '' };
 
 /** Type and length of a message. */
 const HEADER = 5;
@@ -18,12 +14,26 @@ const chunkBytes = 64 * 1024;
 const maxSpare = 128;
 const spare: Buffer[] = [];
 
+/** What a file in COPY's binary format begins with (no flags, no extension), and its end: a row of -1 fields. */
+const signature = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
+const trailer = Buffer.from([0xff, 0xff]);
 /** The message that ends the rows of one COPY. */
 const copyDone = Buffer.from([0x63, 0, 0, 0, 4]);
 
+/** Room for the number of fields and for a value's length; no NUL, which is looked for. */
+const countRoom = '\x01\x01';
+const lengthRoom = '\x01\x01\x01\x01';
+/** A value's length, then the version of jsonb's format. */
+const jsonbRoom = `${lengthRoom}\x01`;
+
+/** Which columns are of type jsonb, by position; the others are text. */
+export type JsonbColumns = readonly boolean[];
+const none: JsonbColumns = [];
+
 /**
- * Rows in COPY's text format, written once, as the bytes of the messages in which they are sent. NULL is `\N`, which
- * no text can become because its backslash is doubled. NUL is left out; a lone surrogate becomes U+FFFD.
+ * Rows in COPY's binary format, which costs PostgreSQL a quarter less for a record than text, written once, as the bytes
+ * of the messages in which they are sent. NUL, which PostgreSQL can't store, is left out; a lone surrogate becomes
+ * U+FFFD.
  */
 export class CopyData {
   /** What is to be sent, when all rows are written. */
@@ -35,10 +45,12 @@ export class CopyData {
   #at = 0;
 
   /** All rows of one COPY, and its end. */
-  add(rows: readonly Row[]): void {
+  add(rows: readonly Row[], jsonb: JsonbColumns = none): void {
     if (this.#at + HEADER > this.#chunk.length) this.#take(0);
     this.#at = this.#start + HEADER;
-    for (const row of rows) this.#row(row);
+    this.#append(signature);
+    for (const row of rows) this.#row(row, jsonb);
+    this.#append(trailer);
     this.#seal();
     if (this.#at + HEADER > this.#chunk.length) this.#take(HEADER);
     this.#at += copyDone.copy(this.#chunk, this.#at);
@@ -58,25 +70,59 @@ export class CopyData {
     this.#chunks = [];
   }
 
-  /** One write for the whole row: each costs as much as putting all its values together. */
-  #row(row: Row): void {
-    let text = '';
+  #row(row: Row, jsonb: JsonbColumns): void {
+    let from = 0;
     for (let i = 0; i < row.length; i++) {
-      if (i > 0) text += '\t';
-      const value = row[i]!;
-      if (typeof value === 'string') {
-        text += special.test(value) ? value.replace(specials, (c) => escapes[c]!) : value;
-      } else if (value === null) text += '\\N';
-      else text += value === true ? 't' : value === false ? 'f' : String(value);
+      const value = row[i];
+      if (typeof value !== 'object' || value === null) continue;
+      this.#values(row, from, i + 1, jsonb);
+      this.#append(value.bytes, value.start, value.end);
+      from = i + 1;
     }
-    this.#text(`${text}\n`);
+    if (from < row.length) this.#values(row, from, row.length, jsonb);
   }
 
-  #text(text: string): void {
+  /**
+   * Values `from` to `to` of a row; of a last one that is bytes, its length alone. They are put together and written at
+   * once, which costs as much as writing one of them. Where all are ASCII, their lengths are those of the texts.
+   */
+  #values(row: Row, from: number, to: number, jsonb: JsonbColumns): void {
+    let text = from === 0 ? countRoom : '';
+    for (let i = from; i < to; i++) {
+      const value = row[i];
+      text += jsonb[i] && value !== null ? jsonbRoom : lengthRoom;
+      if (typeof value === 'string') text += value;
+    }
     // No character takes more than three bytes.
     const most = text.length * 3;
     if (this.#at + most > this.#chunk.length) this.#grow(most);
-    this.#at += this.#chunk.write(text, this.#at);
+    const chunk = this.#chunk;
+    let at = this.#at;
+    const ascii = chunk.write(text, at) === text.length && !text.includes('\0');
+    if (from === 0) at = chunk.writeUInt16BE(row.length, at);
+    for (let i = from; i < to; i++) at = this.#value(row[i]!, at, jsonb[i] === true, ascii);
+    this.#at = at;
+  }
+
+  /** A value's length, and the value itself unless it `stands` there. @returns where the next one begins */
+  #value(value: Value, at: number, jsonb: boolean, stands: boolean): number {
+    const chunk = this.#chunk;
+    if (value === null) return chunk.writeInt32BE(-1, at);
+    if (typeof value === 'object') return chunk.writeInt32BE(value.end - value.start, at);
+    const start = at + (jsonb ? jsonbRoom : lengthRoom).length;
+    if (stands) {
+      chunk.writeInt32BE(start - at - 4 + value.length, at);
+      return start + value.length;
+    }
+    const bytes = chunk.write(value.includes('\0') ? value.replaceAll('\0', '') : value, start);
+    chunk.writeInt32BE(start - at - 4 + bytes, at);
+    if (jsonb) chunk[at + 4] = 1;
+    return start + bytes;
+  }
+
+  #append(bytes: Buffer, start = 0, end = bytes.length): void {
+    if (this.#at + end - start > this.#chunk.length) this.#grow(end - start);
+    this.#at += bytes.copy(this.#chunk, this.#at, start, end);
   }
 
   /** A message may end anywhere in a row. */

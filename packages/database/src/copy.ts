@@ -10,6 +10,8 @@ export interface Copy {
   /** In the order of the rows' values. */
   columns: readonly string[];
   rows: readonly Row[];
+  /** Those of type jsonb; the others are texts. */
+  jsonb?: readonly string[];
 }
 
 /** Writes rows by COPY FROM STDIN, to all tables in one go: nothing waits for an answer but the end. */
@@ -39,9 +41,13 @@ class CopyIn {
 
   constructor(copies: readonly Copy[], callback: (err?: Error | null) => void) {
     const list = (columns: readonly string[]) => columns.map((c) => `"${c}"`).join(',');
-    this.text = copies.map((c) => `COPY ${c.table} (${list(c.columns)}) FROM STDIN`).join(';');
+    this.text = copies
+      .map((c) => `COPY ${c.table} (${list(c.columns)}) FROM STDIN (FORMAT binary)`)
+      .join(';');
     this.callback = callback;
-    for (const { rows } of copies) this.#data.add(rows);
+    for (const { rows, columns, jsonb } of copies) {
+      this.#data.add(rows, jsonb && columns.map((column) => jsonb.includes(column)));
+    }
     this.#data.end();
   }
 

@@ -27,9 +27,9 @@ export class Counts {
 
   /** Rows that were written to `table`. */
   inserted(table: TableName, rows: readonly Row[]): void {
-    for (const { counter, key, unless } of specOf(table).counts ?? []) {
+    // What takes a row out of a count comes later, by those who judge it.
+    for (const { counter, key } of specOf(table).counts ?? []) {
       for (const row of rows) {
-        if (unless !== undefined && cellOf(table, row, unless) === true) continue;
         const value = cellOf(table, row, key);
         if (typeof value === 'string') this.add(counter, value, 1);
       }

@@ -1,5 +1,5 @@
-import type { Links, StreamEvent } from '@headwater/events';
-import { isBackfill } from '@headwater/events';
+import type { Links, RecordText, StreamEvent } from '@headwater/events';
+import { isBackfill, textOf } from '@headwater/events';
 import { type Collection, type RecordInput, RefusedError } from './collections/collection.ts';
 import { collections } from './collections/index.ts';
 import type { Row, Value } from './copy.ts';
@@ -26,7 +26,7 @@ export interface Version {
   /** From a whole fetch: no news to anybody. */
   backfilled: boolean;
   /** The record as it came, as text: what it was parsed to would live as long as its batch. */
-  json: string;
+  json: RecordText | string;
   /** The DIDs that a post's facets mention, in their order. */
   mentions: readonly string[];
   /** Every row but that of `record`, made by the collection's builder. */
@@ -168,7 +168,7 @@ function takeRecord(entry: Entry, event: RecordOrDelete, options: PrepareOptions
   const op: Op = { uri, nsid, did, rev, live: entry.live, update, version: null };
   entry.ops.push(op);
   if (event.type === 'delete') return;
-  const json = JSON.stringify(event.record);
+  const json = event.text ?? JSON.stringify(event.record);
   const version: Version = {
     uri,
     did,
@@ -184,7 +184,7 @@ function takeRecord(entry: Entry, event: RecordOrDelete, options: PrepareOptions
   };
   const refusal = buildRows(version, event.record);
   if (refusal) {
-    entry.refused.push({ ...refusal, collection: nsid, uri, rev, json: json.slice(0, 4096) });
+    entry.refused.push({ ...refusal, collection: nsid, uri, rev, json: textOf(json).slice(0, 4096) });
     return;
   }
   if (nsid === postNsid) version.mentions = mentionsOf(event.record);

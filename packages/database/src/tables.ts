@@ -26,6 +26,8 @@ export interface TableSpec {
   counts?: readonly CountRule[];
   /** Further columns that derivations want to see of deleted rows. */
   returns?: readonly string[];
+  /** Columns of type jsonb; all others are texts. */
+  jsonb?: readonly string[];
 }
 
 const subjectRecord = [
@@ -70,6 +72,7 @@ export const tables = {
       { counter: 'post_agg.replyCount', key: 'replyParent', unless: 'violatesThreadGate' },
     ],
     returns: ['replyRoot', 'replyParent', 'sortAt', 'invalidReplyRoot'],
+    jsonb: ['langs', 'tags'],
   },
   post_embed_image: { columns: image, owner: 'postUri' },
   post_embed_gallery_image: { columns: image, owner: 'postUri' },

@@ -165,7 +165,7 @@ class Work {
     ];
     for (const [table, rows] of this.insertedRows) {
       this.counts.inserted(table, rows);
-      copies.push({ table: `"${table}"`, columns: specOf(table).columns, rows });
+      copies.push({ ...specOf(table), table: `"${table}"`, rows });
     }
     await copyInto(this.client, ...copies);
   }
@@ -214,10 +214,10 @@ class Work {
   }
 }
 
-const recordColumns = ['uri', 'cid', 'did', 'json', 'indexedAt', 'rev'];
+const recordColumns = ['uri', 'cid', 'did', 'indexedAt', 'rev', 'json'];
 
 function recordRow({ uri, cid, did, json, indexedAt, rev }: Version): Row {
-  return [uri, cid, did, json, indexedAt, rev];
+  return [uri, cid, did, indexedAt, rev, json];
 }
 
 function nsidOf(uri: string): string {

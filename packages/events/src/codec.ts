@@ -1,4 +1,5 @@
 import { parseJson } from './escaped-keys.ts';
+import { readLines } from './lines.ts';
 import type { Label, LabelEvent, RecordEvent, RepoJob, StreamEvent } from './types.ts';
 
 /** Why an entry can't be read. `reason` is the metric's and the dead letter's label. */
@@ -12,6 +13,8 @@ export class InvalidEntryError extends Error {
 }
 
 type Fields = Record<string, string>;
+/** Of an entry that was read; bytes are UTF-8. */
+type ReadFields = Record<string, string | Buffer>;
 type Shape = Record<string, unknown>;
 
 /** One event as the fields of a stream entry. */
@@ -42,7 +45,7 @@ export function encodeRepoJob(job: RepoJob): Fields {
  *
  * @throws InvalidEntryError when a field is missing, is not JSON or of a wrong type
  */
-export function decodeEvents(fields: Fields): StreamEvent[] {
+export function decodeEvents(fields: ReadFields): StreamEvent[] {
   return list(fields).map(checkEvent);
 }
 
@@ -60,15 +63,16 @@ const glanceChars = 8192;
 const inEachCommit = '"rev":';
 
 /** Looks at an entry of `firehose_live` or `firehose_backfill`, for who has to do with many before they are read. */
-export function glanceAt(fields: Fields): Glance {
-  const text = fields.event ?? fields.events ?? '';
-  const looked = Math.min(text.length, glanceChars);
+export function glanceAt(fields: ReadFields): Glance {
+  const all = fields.event ?? fields.events ?? '';
+  const text = typeof all === 'string' ? all : all.toString('latin1', 0, glanceChars);
+  const looked = Math.min(all.length, glanceChars);
   let events = 0;
   for (let at = 0; ; events++) {
     at = text.indexOf(inEachCommit, at) + inEachCommit.length;
     if (at < inEachCommit.length || at > looked) break;
   }
-  if (looked < text.length) events = Math.round(events * (text.length / looked));
+  if (looked < all.length) events = Math.round(events * (all.length / looked));
   return { did: firstDid.exec(text)?.[1] ?? '', events: Math.max(1, events) };
 }
 
@@ -77,7 +81,7 @@ export function glanceAt(fields: Fields): Glance {
  *
  * @throws InvalidEntryError as decodeEvents
  */
-export function decodeLabels(fields: Fields): LabelEvent[] {
+export function decodeLabels(fields: ReadFields): LabelEvent[] {
   return list(fields).map(checkLabel);
 }
 
@@ -86,7 +90,7 @@ export function decodeLabels(fields: Fields): LabelEvent[] {
  *
  * @throws InvalidEntryError as decodeEvents
  */
-export function decodeRepoJob(fields: Fields): RepoJob {
+export function decodeRepoJob(fields: ReadFields): RepoJob {
   const job = asObject(parse(fields, 'repo'));
   need(job, 'did', 'string');
   if (!(job.did as string).startsWith('did:')) bad('did', 'a DID', job.did);
@@ -99,21 +103,22 @@ export function decodeRepoJob(fields: Fields): RepoJob {
   };
 }
 
-function list(fields: Fields): Shape[] {
+function list(fields: ReadFields): Shape[] {
   if (fields.event !== undefined) return [asObject(parse(fields, 'event'))];
   if (fields.events === undefined) {
     throw new InvalidEntryError('no-field', 'the entry has neither a field `event` nor `events`');
   }
-  const events = parse(fields, 'events');
+  const { events: bytes } = fields;
+  const events = (typeof bytes === 'object' && readLines(bytes)) || parse(fields, 'events');
   if (!Array.isArray(events) || events.length === 0) bad('events', 'a list of events', events);
   return (events as unknown[]).map((e) => asObject(e));
 }
 
-function parse(fields: Fields, name: string): unknown {
+function parse(fields: ReadFields, name: string): unknown {
   const value = fields[name];
   if (value === undefined) throw new InvalidEntryError('no-field', `the entry has no field \`${name}\``);
   try {
-    return parseJson(value);
+    return parseJson(value.toString());
   } catch (cause) {
     throw new InvalidEntryError('not-json', `field \`${name}\` is not JSON`, { cause });
   }

@@ -18,7 +18,14 @@ export {
   glanceAt,
   InvalidEntryError,
 } from './codec.ts';
-export { recordEventCid, recordEventEnd, recordEventHead, recordEventTail } from './record-text.ts';
+export {
+  betweenEvents,
+  recordEventCid,
+  recordEventEnd,
+  recordEventHead,
+  recordEventTail,
+  textOf,
+} from './record-text.ts';
 export { collectionFilter } from './selection.ts';
 export type {
   AccountEvent,
@@ -29,6 +36,7 @@ export type {
   LabelEvent,
   Links,
   RecordEvent,
+  RecordText,
   RepoEvent,
   RepoJob,
   StreamEvent,

@@ -1,4 +1,4 @@
-import type { FetchPart, RecordEvent } from './types.ts';
+import type { FetchPart, RecordEvent, RecordText } from './types.ts';
 
 /** What all record events of one fetch, one type and one collection say alike. */
 type Alike = Pick<RecordEvent, 'type' | 'seq' | 'time' | 'did' | 'commit' | 'rev' | 'collection'>;
@@ -23,3 +23,11 @@ export function recordEventTail(part?: FetchPart): string {
 
 /** After the record. */
 export const recordEventEnd = '}';
+
+/** Between the events of a list: a line each, by which they are found without reading all (JSON's texts hold none). */
+export const betweenEvents = ',\n';
+
+/** A record's JSON as a text of its own. */
+export function textOf(record: RecordText | string): string {
+  return typeof record === 'string' ? record : record.bytes.toString('utf8', record.start, record.end);
+}

@@ -43,6 +43,15 @@ export interface RecordEvent extends CommitEnvelope {
   cid: string;
   /** Lexicon JSON: links as `$link`, bytes as `$bytes`. */
   record: Record<string, unknown>;
+  /** Where the record's JSON stands in the entry that was read, if that is known. Not a field of the entry. */
+  text?: RecordText;
+}
+
+/** JSON in UTF-8, without a backslash, tab or end of a line: what COPY takes as it is. */
+export interface RecordText {
+  bytes: Buffer;
+  start: number;
+  end: number;
 }
 
 export interface DeleteEvent extends CommitEnvelope {

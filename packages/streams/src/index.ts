@@ -53,4 +53,4 @@ export { lagMetrics, streamMetrics } from './prometheus.ts';
 export { type RedisHealth, redisHealth } from './redis-health.ts';
 export { parseRedisUrl } from './redis-url.ts';
 export { Script } from './script.ts';
-export type { Fields, Log, NewFields } from './types.ts';
+export type { Fields, Log, NewFields, ReadFields } from './types.ts';

@@ -2,7 +2,7 @@ import type { Redis } from './connect.ts';
 import type { Delivered } from './hand.ts';
 import { keysOf } from './keys.ts';
 import { noMetrics, type StreamMetrics } from './metrics.ts';
-import { type Fields, type Log, silent } from './types.ts';
+import { type Log, type ReadFields, silent } from './types.ts';
 
 /**
  * What becomes of one entry of a batch where it is not simply written.
@@ -37,7 +37,7 @@ export interface ConsumeOptions<T> {
   /** This process's name in the group; a restarted process may take its old one, two running ones must differ. */
   consumer: string;
   /** Makes an item of an entry. Throwing sends the entry to the dead letters, under the error's `reason` if it has one. */
-  decode(fields: Fields, id: string): T;
+  decode(fields: ReadFields, id: string): T;
   /**
    * Writes a batch durably; it must be idempotent, since an entry may come
    * twice. Resolved: all entries are done, but those that a verdict names.

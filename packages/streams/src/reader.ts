@@ -7,12 +7,12 @@ import { keysOf } from './keys.ts';
 import type { Settings } from './options.ts';
 import { claimScript, groupScript, touchScript } from './scripts/group.ts';
 import { reasonOf } from './settler.ts';
-import type { Fields } from './types.ts';
+import type { ReadFields } from './types.ts';
 
-type RawEntry = [id: string, fields: string[] | null];
+type RawEntry = [id: Buffer, fields: Buffer[] | null];
 /** What happened to an entry before this consumer got it. */
 type Past = { deliveries: number; attempts: number; first?: number };
-type ClaimedEntry = [id: string, fields: string[], deliveries: number, attempts: string | null];
+type ClaimedEntry = [id: Buffer, fields: Buffer[], deliveries: number, attempts: Buffer | null];
 
 /** How often entries without an owner are looked for; a read waits no longer. */
 const claimEveryMs = 1000;
@@ -125,15 +125,17 @@ export class Reader<T> {
     const { redis, group, consumer, claimIdleMs } = this.#settings;
     const { attempts, later } = keysOf(redis, stream);
     const args = [group, consumer, claimIdleMs, start, count];
-    const answer = await claimScript.run(redis, [stream, attempts, later], args);
-    const [next, entries, gone, tried] = answer as [string, ClaimedEntry[], number, number];
+    const answer = await claimScript.runBuffer(redis, [stream, attempts, later], args);
+    const [next, entries, gone, tried] = answer as [Buffer, ClaimedEntry[], number, number];
     if (tried > 0) this.#tried.add(stream);
     else this.#tried.delete(stream);
-    for (const [id, fields, deliveries, tries] of entries) {
-      if (!this.#hand.has(stream, id)) this.#take(stream, id, fields, { deliveries, ...parseTries(tries) });
+    for (const [bytes, fields, deliveries, tries] of entries) {
+      const id = bytes.toString();
+      const past = { deliveries, ...parseTries(tries?.toString()) };
+      if (!this.#hand.has(stream, id)) this.#take(stream, id, fields, past);
     }
     if (gone > 0) this.#settings.metrics.ended(stream, 'lost', 'deleted', gone);
-    return next;
+    return next.toString();
   }
 
   async #read(): Promise<void> {
@@ -153,27 +155,29 @@ export class Reader<T> {
     const count = Math.max(1, Math.floor(Math.min(this.#hand.room(), maxRead) / streams.length));
     const block = blockMs === undefined ? [] : ['BLOCK', blockMs];
     const args = ['GROUP', group, consumer, 'COUNT', count, ...block, 'STREAMS', ...streams];
-    const answer = (await this.#blocking.call('XREADGROUP', ...args, ...streams.map(() => '>'))) as
-      | [string, RawEntry[]][]
+    const answer = (await this.#blocking.callBuffer('XREADGROUP', ...args, ...streams.map(() => '>'))) as
+      | [Buffer, RawEntry[]][]
       | null;
     let found = 0;
-    for (const [stream, entries] of answer ?? []) {
+    for (const [name, entries] of answer ?? []) {
+      const stream = name.toString();
       found += entries.length;
-      const tries = this.#tried.has(stream) ? await this.#triesOf(stream, entries) : [];
-      for (const [i, [id, fields]] of entries.entries()) {
-        if (fields) this.#take(stream, id, fields, { deliveries: 1, ...parseTries(tries[i]) });
+      const ids = entries.map(([id]) => id.toString());
+      const tries = this.#tried.has(stream) ? await this.#triesOf(stream, ids) : [];
+      for (const [i, [, fields]] of entries.entries()) {
+        if (fields) this.#take(stream, ids[i]!, fields, { deliveries: 1, ...parseTries(tries[i]) });
       }
     }
     return found;
   }
 
-  #triesOf(stream: string, entries: RawEntry[]): Promise<(string | null)[]> {
+  #triesOf(stream: string, ids: readonly string[]): Promise<(string | null)[]> {
     const { redis, group } = this.#settings;
-    return redis.hmget(keysOf(redis, stream).attempts, ...entries.map(([id]) => `${group}/${id}`));
+    return redis.hmget(keysOf(redis, stream).attempts, ...ids.map((id) => `${group}/${id}`));
   }
 
   /** Decodes an entry and puts it in hand; an unreadable one goes to the dead letters. */
-  #take(stream: string, id: string, flat: string[], past: Past): void {
+  #take(stream: string, id: string, flat: readonly Buffer[], past: Past): void {
     const { decode, key, size, count, metrics } = this.#settings;
     const { fields, bytes } = unflatten(flat);
     const suspect = past.deliveries > suspectDeliveries;
@@ -238,12 +242,12 @@ function parseTries(text: string | null | undefined): { attempts: number; first?
   return { attempts, first };
 }
 
-function unflatten(flat: string[]): { fields: Fields; bytes: number } {
-  const fields: Fields = {};
+function unflatten(flat: readonly Buffer[]): { fields: ReadFields; bytes: number } {
+  const fields: ReadFields = {};
   let bytes = 0;
   for (let i = 0; i + 1 < flat.length; i += 2) {
-    fields[flat[i]!] = flat[i + 1]!;
-    bytes += flat[i]!.length + Buffer.byteLength(flat[i + 1]!);
+    fields[flat[i]!.toString()] = flat[i + 1]!;
+    bytes += flat[i]!.length + flat[i + 1]!.length;
   }
   return { fields, bytes };
 }

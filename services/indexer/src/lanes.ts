@@ -15,7 +15,7 @@ import {
   type ConsumeOptions,
   consume,
   type Delivered,
-  type Fields,
+  type ReadFields,
   type Redis,
   type StreamMetrics,
   type Verdict,
@@ -105,7 +105,7 @@ type Lane<T> = Pick<ConsumeOptions<T>, 'decode' | 'key' | 'count' | 'write'>;
 
 /** An entry as it came. Parsed while it waits, it would take some five times as much memory. */
 interface Unread extends Glance {
-  fields: Fields;
+  fields: ReadFields;
 }
 
 function eventLane({ settings, pool, log, metrics }: LaneContext, { stream, kind }: Source): Lane<Unread> {

@@ -9,7 +9,7 @@ const STATUS = /^[a-zA-Z-]{1,64}$/;
  *
  * @throws InvalidEntryError
  */
-export function decodeJob(fields: Record<string, string>): RepoJob {
+export function decodeJob(fields: Record<string, string | Buffer>): RepoJob {
   const { status, look, ...rest } = decodeRepoJob(fields);
   const job: RepoJob = Number.isSafeInteger(look) ? { ...rest, look: look! } : rest;
   if (!DID.test(job.did)) throw new InvalidEntryError('bad-field', '`did` should be a DID');

@@ -1,5 +1,6 @@
 import {
   BACKFILL_SEQ,
+  betweenEvents,
   type FetchPart,
   recordEventCid,
   recordEventEnd,
@@ -90,7 +91,7 @@ export class Parts implements Differences {
     const json = this.#json;
     const before = json.length;
     try {
-      json.ascii(this.#events === 0 ? '[' : ',');
+      json.ascii(this.#events === 0 ? '[' : betweenEvents);
       json.raw(this.#headOf(type, record.collection));
       json.ascii(record.rkey);
       json.ascii(recordEventCid);
@@ -172,7 +173,7 @@ export class Parts implements Differences {
   }
 
   #add(event: string): void {
-    this.#json.utf8(`${this.#events === 0 ? '[' : ','}${event}`);
+    this.#json.utf8(`${this.#events === 0 ? '[' : betweenEvents}${event}`);
     this.#events += 1;
   }
 

@@ -3,8 +3,9 @@
  * deleted posts, edits, versions of gates, follows and list items that are
  * gone. An event that comes too late to change a row still says what was.
  */
+import { textOf } from '@headwater/events';
 import { collections } from '../collections/index.ts';
-import type { Row } from '../copy.ts';
+import type { Row, Value } from '../copy.ts';
 import type { Op, Version } from '../prepare.ts';
 import { cellOf, type TableName } from '../tables.ts';
 import type { Changes } from './derivation.ts';
@@ -12,6 +13,9 @@ import { mentionsOf } from './mentions.ts';
 import { momentOfRev, momentOfRow } from './moment.ts';
 import { type Outcome, outcomesOf, overtaken } from './outcomes.ts';
 import { postgateNsid, postNsid, threadgateNsid } from './uris.ts';
+
+/** Values of one row of what is written down. */
+type Fact = readonly (Value | boolean)[];
 
 const pairNsids = ['app.bsky.graph.follow', 'app.bsky.graph.listitem', 'app.bsky.graph.referencelistoptout'];
 const gateNsids = [threadgateNsid, postgateNsid];
@@ -32,7 +36,7 @@ export async function recordFacts(changes: Changes): Promise<void> {
 async function insert(
   { client }: Changes,
   statement: { name: string; text: string },
-  rows: readonly Row[],
+  rows: readonly Fact[],
   width: number,
 ): Promise<void> {
   if (rows.length === 0) return;
@@ -51,9 +55,9 @@ const putVersion = {
 };
 
 /** The history of the posts that were edited or deleted, each version once, the richer account of it first. */
-function postVersions(changes: Changes, outcomes: readonly Outcome[]): Row[] {
+function postVersions(changes: Changes, outcomes: readonly Outcome[]): Fact[] {
   const rows = [...replacedPosts(changes, outcomes), ...outcomes.flatMap(heardOf)];
-  const unique = new Map<string, Row>();
+  const unique = new Map<string, Fact>();
   for (const row of rows) {
     const key = `${row[0]} ${row[1]}`;
     if (!unique.has(key)) unique.set(key, row);
@@ -65,7 +69,7 @@ function postVersions(changes: Changes, outcomes: readonly Outcome[]): Row[] {
 function* replacedPosts(
   { deletedRows, deletedJson, held }: Changes,
   outcomes: readonly Outcome[],
-): Generator<Row> {
+): Generator<Fact> {
   const ended = new Set(outcomes.map((outcome) => outcome.uri));
   for (const row of deletedRows.get('post') ?? []) {
     const { owner, replyRoot, replyParent, sortAt, invalidReplyRoot } = row as Record<string, string | null>;
@@ -78,8 +82,8 @@ function* replacedPosts(
 }
 
 /** Deletions, edits, and versions that are no longer there or never were. */
-function heardOf({ uri, ops, present }: Outcome): Row[] {
-  return ops.flatMap((op): Row[] => {
+function heardOf({ uri, ops, present }: Outcome): Fact[] {
+  return ops.flatMap((op): Fact[] => {
     const { version } = op;
     if (!version) return [[uri, op.rev, 'delete', momentOfRev(op.rev), null, null, '{}', false]];
     const past = version.cid !== present?.cid;
@@ -87,7 +91,7 @@ function heardOf({ uri, ops, present }: Outcome): Row[] {
   });
 }
 
-function versionRow(op: Op, version: Version): Row {
+function versionRow(op: Op, version: Version): Fact {
   const row = rowOf(version, 'post')!;
   const [root, parent] = ['replyRoot', 'replyParent'].map((column) => cellOf('post', row, column)!);
   const at = op.update ? version.indexedAt : momentOfRow('post', row);
@@ -114,7 +118,7 @@ const putGate = {
 function gateVersions({ ops, last, present }: Outcome): Row[] {
   return ops
     .filter((op) => op.live || op === last || (op.version !== null && op.version.cid !== present?.cid))
-    .map((op) => [op.uri, op.rev, gateMoment(op), op.version?.json ?? null]);
+    .map((op) => [op.uri, op.rev, gateMoment(op), op.version ? textOf(op.version.json) : null]);
 }
 
 function gateMoment(op: Op): string {

@@ -126,5 +126,5 @@ async function give({ client }: Changes, pair: string, row: Row | null): Promise
   if (!row) return;
   const held = { name: 'opt-out held', text: `SELECT FROM ${table} WHERE uri = $1`, values: [uri] };
   if ((await client.query(held)).rowCount !== 0) return;
-  await copyInto(client, { table, columns: specOf(table).columns, rows: [row] });
+  await copyInto(client, { table, ...specOf(table), rows: [row] });
 }

@@ -1,0 +1,155 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { decodeEvents, InvalidEntryError } from './codec.ts';
+import {
+  betweenEvents,
+  recordEventCid,
+  recordEventEnd,
+  recordEventHead,
+  recordEventTail,
+  textOf,
+} from './record-text.ts';
+import type { RecordEvent, StreamEvent } from './types.ts';
+
+const whole = {
+  seq: -1,
+  time: '2026-06-01T00:00:00.000Z',
+  did: 'did:plc:a',
+  commit: 'bafyc',
+  rev: '3mlwk3fbs2222',
+};
+const end = { type: 'repo', ...whole, parts: 1, data: 'bafyd' };
+
+interface Sent {
+  type: 'create' | 'update';
+  collection: string;
+  rkey: string;
+  record: unknown;
+}
+
+/** An entry as the backfiller writes it. */
+function entryOf(records: readonly Sent[]): string {
+  const lines = records.map(({ type, collection, rkey, record }, i) => {
+    const tail = recordEventTail(i === 0 ? { fetch: 'f', part: 0, fresh: true } : undefined);
+    const head = recordEventHead({ type, ...whole, collection });
+    return `${head}${rkey}${recordEventCid}bafy${i}${tail}${JSON.stringify(record)}${recordEventEnd}`;
+  });
+  return `[${[...lines, JSON.stringify(end)].join(betweenEvents)}]`;
+}
+
+const sent = fc.array(
+  fc.record({
+    type: fc.constantFrom('create' as const, 'update' as const),
+    collection: fc.constantFrom('app.bsky.feed.like', 'app.bsky.feed.post'),
+    rkey: fc.stringMatching(/^[a-z0-9._:~-]{1,15}$/),
+    record: fc.dictionary(fc.string({ unit: 'binary', maxLength: 6 }), fc.jsonValue({ maxDepth: 2 }), {
+      maxKeys: 3,
+    }),
+  }),
+  { minLength: 1, maxLength: 6 },
+);
+
+/** The events, without where their records stand, or why there are none. */
+function outcome(events: string | Buffer): unknown {
+  try {
+    return decodeEvents({ events }).map((event) => ({ ...event, text: undefined }));
+  } catch (error) {
+    if (error instanceof InvalidEntryError) return error.reason;
+    throw error;
+  }
+}
+
+const isRecord = (event: StreamEvent): event is RecordEvent => 'record' in event;
+
+describe('an entry that stands on lines', () => {
+  it('says the same read as bytes and as a text, and where records stand', () => {
+    fc.assert(
+      fc.property(sent, (records) => {
+        const text = entryOf(records);
+        const bytes = Buffer.from(text);
+        expect(outcome(bytes)).toEqual(outcome(text));
+        for (const event of decodeEvents({ events: bytes }).filter(isRecord)) {
+          if (event.text) expect(textOf(event.text)).toBe(JSON.stringify(event.record));
+        }
+      }),
+    );
+  });
+
+  it('says where every record stands but the first of its kind and those with escapes', () => {
+    const record = (text: string) => ({
+      type: 'create' as const,
+      collection: 'c',
+      rkey: 'a',
+      record: { text },
+    });
+    const bytes = Buffer.from(entryOf(['a', 'é😀', '"', 'b'].map(record)));
+    const stands = decodeEvents({ events: bytes })
+      .filter(isRecord)
+      .map((event) => event.text !== undefined);
+    expect(stands).toEqual([false, true, false, true]);
+  });
+
+  it.each(['\\u0041', '\\"', '\\\\', 'é', '\x01', '', '","cid":"b'])(
+    'may have %j in a record key or CID',
+    (odd) => {
+      const plain = { type: 'create' as const, collection: 'c', rkey: 'KEY', record: {} };
+      const text = entryOf([plain, plain, plain]);
+      const [key, cid] = [text.lastIndexOf('KEY'), text.lastIndexOf('bafy2')];
+      for (const at of [key, cid]) {
+        const changed = text.slice(0, at) + odd + text.slice(at + 1);
+        expect(outcome(Buffer.from(changed))).toEqual(outcome(changed));
+      }
+    },
+  );
+
+  it('is read as JSON.parse reads it whatever is changed in it', () => {
+    const piece = fc.oneof(
+      fc.constantFrom(
+        '\n',
+        ',\n',
+        '"',
+        '\\',
+        '{',
+        '}',
+        '}}',
+        ']',
+        ',',
+        '\t',
+        '\r',
+        '\0',
+        '\x01',
+        ' ',
+        'é',
+        '😀',
+      ),
+      fc.constantFrom(
+        '\\u0041',
+        '\\"',
+        '"cid":"',
+        ',"record":{}',
+        ',"type":"delete"',
+        ',"did":1',
+        '{},"a":{}',
+      ),
+      fc.uint8Array({ minLength: 1, maxLength: 2 }),
+    );
+    const edits = fc.array(fc.tuple(fc.double({ min: 0, max: 1, noNaN: true }), fc.nat(3), piece), {
+      maxLength: 3,
+    });
+    fc.assert(
+      fc.property(sent, edits, (records, changes) => {
+        let bytes = Buffer.from(entryOf(records));
+        for (const [where, gone, put] of changes) {
+          const at = Math.floor(where * bytes.length);
+          bytes = Buffer.concat([
+            bytes.subarray(0, at),
+            Buffer.from(put as string),
+            bytes.subarray(at + gone),
+          ]);
+        }
+        expect(outcome(bytes)).toEqual(outcome(bytes.toString()));
+      }),
+      { numRuns: 3000 },
+    );
+  });
+});

@@ -1,0 +1,116 @@
+import { isUtf8 } from 'node:buffer';
+import { parseJson } from './escaped-keys.ts';
+import { recordEventCid, recordEventHead, recordEventTail } from './record-text.ts';
+import type { RecordEvent } from './types.ts';
+
+const NEWLINE = 0x0a;
+const TAB = 0x09;
+const RETURN = 0x0d;
+const COMMA = 0x2c;
+const OPEN = 0x5b;
+const CLOSE = 0x5d;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const SPACE = 0x20;
+
+const cidBytes = Buffer.from(recordEventCid);
+const tailBytes = Buffer.from(recordEventTail());
+
+/**
+ * A list of events that stand on a line each, as whole fetches are sent: read line by line, since texts and objects of
+ * one record die young, where those of a whole list would live through V8's collections. What the events of one fetch
+ * and collection say alike is parsed once, and afterwards only compared.
+ *
+ * @returns what JSON.parse makes of the list; undefined when it does not stand on lines, or can't be read this way
+ */
+export function readLines(bytes: Buffer): unknown[] | undefined {
+  if (bytes[0] !== OPEN || bytes[bytes.length - 1] !== CLOSE || !bytes.includes(NEWLINE)) return undefined;
+  // A record's bytes go into its row as they are.
+  if (!isUtf8(bytes) || bytes.includes(TAB) || bytes.includes(RETURN)) return undefined;
+  const lines = new Lines(bytes);
+  const events: unknown[] = [];
+  try {
+    for (let start = 1; start < bytes.length; ) {
+      const newline = bytes.indexOf(NEWLINE, start);
+      const end = (newline < 0 ? bytes.length : newline) - 1;
+      if (newline >= 0 && bytes[end] !== COMMA) return undefined;
+      events.push(lines.read(start, end));
+      start = end + 2;
+    }
+  } catch (error) {
+    // Lines that are no JSON by themselves: whether the whole is, others find out.
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+  return events;
+}
+
+/** Reads the events of one list, of which most begin like the one before. */
+class Lines {
+  readonly #bytes: Buffer;
+  #alike: Omit<RecordEvent, 'rkey' | 'cid' | 'record'> | undefined;
+  #head = Buffer.alloc(0);
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  /** @throws SyntaxError */
+  read(start: number, end: number): unknown {
+    const event = this.#alike && this.#readAlike(start, end);
+    if (event) return event;
+    const parsed = parseJson(this.#bytes.toString('utf8', start, end)) as RecordEvent;
+    this.#learn(parsed, start);
+    return parsed;
+  }
+
+  /** The next record of the same fetch, type and collection; undefined if it is anything else, or written otherwise. */
+  #readAlike(start: number, end: number): RecordEvent | undefined {
+    const bytes = this.#bytes;
+    if (!this.#stands(this.#head, start)) return undefined;
+    const rkey = start + this.#head.length;
+    const rkeyEnd = this.#endOfText(rkey, end);
+    const cid = rkeyEnd + cidBytes.length;
+    if (!this.#stands(cidBytes, rkeyEnd)) return undefined;
+    const cidEnd = this.#endOfText(cid, end);
+    const record = cidEnd + tailBytes.length;
+    if (!this.#stands(tailBytes, cidEnd)) return undefined;
+    if (bytes[record] !== OPEN_BRACE || bytes[end - 1] !== CLOSE_BRACE) return undefined;
+    const text = bytes.toString('utf8', record, end - 1);
+    const { type, seq, time, did, commit, rev, collection } = this.#alike!;
+    const event: RecordEvent = {
+      ...{ type, seq, time, did, commit, rev, collection },
+      rkey: bytes.toString('latin1', rkey, rkeyEnd),
+      cid: bytes.toString('latin1', cid, cidEnd),
+      record: parseJson(text) as Record<string, unknown>,
+    };
+    if (!text.includes('\\')) event.text = { bytes, start: record, end: end - 1 };
+    return event;
+  }
+
+  #stands(what: Buffer, at: number): boolean {
+    const end = at + what.length;
+    return end <= this.#bytes.length && this.#bytes.compare(what, 0, what.length, at, end) === 0;
+  }
+
+  /** Where the quote is that ends a text; `end` if it is not of printable ASCII alone, without an escape. */
+  #endOfText(at: number, end: number): number {
+    for (; at < end; at++) {
+      const byte = this.#bytes[at]!;
+      if (byte === QUOTE) return at;
+      if (byte === BACKSLASH || byte < SPACE || byte >= 0x80) return end;
+    }
+    return end;
+  }
+
+  #learn(event: RecordEvent, start: number): void {
+    this.#alike = undefined;
+    if (event?.type !== 'create' && event?.type !== 'update') return;
+    const { type, seq, time, did, commit, rev, collection } = event;
+    const alike = { type, seq, time, did, commit, rev, collection };
+    this.#head = Buffer.from(recordEventHead(alike));
+    if (this.#stands(this.#head, start)) this.#alike = alike;
+  }
+}
