@@ -246,8 +246,16 @@ function unflatten(flat: readonly Buffer[]): { fields: ReadFields; bytes: number
   const fields: ReadFields = {};
   let bytes = 0;
   for (let i = 0; i + 1 < flat.length; i += 2) {
-    fields[flat[i]!.toString()] = flat[i + 1]!;
+    fields[flat[i]!.toString()] = byItself(flat[i + 1]!);
     bytes += flat[i]!.length + flat[i + 1]!.length;
   }
   return { fields, bytes };
+}
+
+/** As a part of what the socket read, a small value would keep all of that in memory, though it counts for itself alone. */
+function byItself(value: Buffer): Buffer {
+  if (value.buffer.byteLength <= 2 * value.length) return value;
+  const own = Buffer.allocUnsafeSlow(value.length);
+  value.copy(own);
+  return own;
 }
