@@ -39,14 +39,16 @@ export const targets: Record<Kind, (bytes: Buffer) => Promise<void> | void> = {
       if (typeof text === 'string' && read !== decodeCbor) JSON.parse(text);
     }
   },
-  /** An entry's one field; what it holds goes the way to the lines of COPY. */
+  /** An entry's one field, as bytes and as a text; what it holds goes the way to the rows of COPY. */
   entries(bytes) {
     const text = bytes.toString('utf8');
     for (const name of ['event', 'events']) {
-      const fields = { [name]: text };
-      const events = refusable(() => decodeEvents(fields));
-      if (events) rowsOf(events);
-      refusable(() => decodeLabels(fields));
+      for (const value of [bytes, text]) {
+        const fields = { [name]: value };
+        const events = refusable(() => decodeEvents(fields));
+        if (events) rowsOf(events);
+        refusable(() => decodeLabels(fields));
+      }
     }
     refusable(() => decodeRepoJob({ repo: text }));
   },
@@ -63,7 +65,11 @@ function readFrame(bytes: Buffer): void {
 
 function rowsOf(events: ReturnType<typeof decodeEvents>): void {
   for (const { ops } of prepare(events, { keep: () => true, now: 1.78e12 })) {
-    for (const { version } of ops) new CopyData().add((version?.rows ?? []).map(([, row]) => row));
+    for (const { version } of ops) {
+      if (!version) continue;
+      const { uri, json } = version;
+      new CopyData().add([...version.rows.map(([, row]) => row), [uri, json]]);
+    }
   }
 }
 

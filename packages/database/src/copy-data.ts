@@ -1,6 +1,6 @@
 import type { RecordText } from '@headwater/events';
 
-/** A value of a row: JSON columns as text. */
+/** A value of a row, all as text: JSON too, or the bytes of it. */
 export type Value = string | null | RecordText;
 export type Row = readonly Value[];
 

@@ -1,5 +1,5 @@
 import type { Links, RecordText, StreamEvent } from '@headwater/events';
-import { isBackfill, textOf } from '@headwater/events';
+import { isBackfill, standsAt, textOf } from '@headwater/events';
 import { type Collection, type RecordInput, RefusedError } from './collections/collection.ts';
 import { collections } from './collections/index.ts';
 import type { Row, Value } from './copy.ts';
@@ -168,7 +168,7 @@ function takeRecord(entry: Entry, event: RecordOrDelete, options: PrepareOptions
   const op: Op = { uri, nsid, did, rev, live: entry.live, update, version: null };
   entry.ops.push(op);
   if (event.type === 'delete') return;
-  const json = event.text ?? JSON.stringify(event.record);
+  const json = event[standsAt] ?? JSON.stringify(event.record);
   const version: Version = {
     uri,
     did,
@@ -202,7 +202,7 @@ function onlyCopy(nsid: string): string {
 /** Fills `version.rows` by its collection's builder. @returns why it can't be indexed, or null */
 export function buildRows(version: Version, record: Record<string, unknown>): Refusal | null {
   const { collection, uri, did, cid, indexedAt } = version;
-  if (!collection) return tooWide('record', [uri]) ?? null;
+  if (!collection) return unfit('record', [uri]) ?? null;
   const refusal = validateRecord(collection, record);
   if (refusal) return refusal;
   try {
@@ -212,7 +212,7 @@ export function buildRows(version: Version, record: Record<string, unknown>): Re
     return { reason, detail: (err as Error).message };
   }
   for (const [table, row] of version.rows) {
-    const refused = tooWide(table, row);
+    const refused = unfit(table, row);
     if (refused) return refused;
   }
   return null;
@@ -244,9 +244,12 @@ const unindexed = new Set([
   'title',
 ]);
 
-function tooWide(table: string, row: readonly Value[]): Refusal | null {
+function unfit(table: string, row: readonly Value[]): Refusal | null {
   let total = 0;
-  for (const value of row) if (typeof value === 'string') total += value.length;
+  for (const value of row) {
+    if (typeof value === 'string') total += value.length;
+    else if (value !== null) return { reason: 'not-text', detail: `${typeof value} for ${table}` };
+  }
   if (total <= maxIndexed) return null;
   const columns = table === 'record' ? ['uri'] : specOf(table as TableName).columns;
   const external = table === 'post_embed_external';

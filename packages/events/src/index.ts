@@ -41,4 +41,4 @@ export type {
   RepoJob,
   StreamEvent,
 } from './types.ts';
-export { BACKFILL_SEQ, isBackfill } from './types.ts';
+export { BACKFILL_SEQ, isBackfill, standsAt } from './types.ts';

@@ -9,7 +9,7 @@ import {
   recordEventTail,
   textOf,
 } from './record-text.ts';
-import type { RecordEvent, StreamEvent } from './types.ts';
+import { type RecordEvent, type StreamEvent, standsAt } from './types.ts';
 
 const whole = {
   seq: -1,
@@ -52,7 +52,10 @@ const sent = fc.array(
 /** The events, without where their records stand, or why there are none. */
 function outcome(events: string | Buffer): unknown {
   try {
-    return decodeEvents({ events }).map((event) => ({ ...event, text: undefined }));
+    return decodeEvents({ events }).map((event) => {
+      const { [standsAt]: _, ...fields } = event as RecordEvent;
+      return fields;
+    });
   } catch (error) {
     if (error instanceof InvalidEntryError) return error.reason;
     throw error;
@@ -69,7 +72,8 @@ describe('an entry that stands on lines', () => {
         const bytes = Buffer.from(text);
         expect(outcome(bytes)).toEqual(outcome(text));
         for (const event of decodeEvents({ events: bytes }).filter(isRecord)) {
-          if (event.text) expect(textOf(event.text)).toBe(JSON.stringify(event.record));
+          const text = event[standsAt];
+          if (text) expect(textOf(text)).toBe(JSON.stringify(event.record));
         }
       }),
     );
@@ -85,7 +89,7 @@ describe('an entry that stands on lines', () => {
     const bytes = Buffer.from(entryOf(['a', 'é😀', '"', 'b'].map(record)));
     const stands = decodeEvents({ events: bytes })
       .filter(isRecord)
-      .map((event) => event.text !== undefined);
+      .map((event) => event[standsAt] !== undefined);
     expect(stands).toEqual([false, true, false, true]);
   });
 
@@ -101,6 +105,30 @@ describe('an entry that stands on lines', () => {
       }
     },
   );
+
+  it('has one text for a record, wherever the names in it stand', () => {
+    const text = entryOf(
+      [0, 1].map(() => ({ type: 'create' as const, collection: 'c', rkey: 'a', record: {} })),
+    );
+    const bytes = Buffer.from(text.replaceAll('"record":{}', '"record":{"b":1,"10":2}'));
+    const events = decodeEvents({ events: bytes }).filter(isRecord);
+    expect(events.map((event) => event[standsAt])).toEqual([undefined, undefined]);
+  });
+
+  it('does not take a field of the entry for where a record stands', () => {
+    const text = entryOf(
+      [0, 1].map(() => ({ type: 'create' as const, collection: 'c', rkey: 'a', record: {} })),
+    );
+    const bytes = Buffer.from(text.replaceAll('"record":{}', '"record":{},"text":{"start":0}'));
+    for (const event of decodeEvents({ events: bytes }).filter(isRecord))
+      expect(event[standsAt]).toBeUndefined();
+  });
+
+  it.each(['"\\\\u0061"', '"time"'])('is refused as any other when %s is too deep', (name) => {
+    const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`;
+    const text = `[{"type":"create",${name}:${deep}},\n1]`;
+    expect(outcome(Buffer.from(text))).toBe(outcome(text));
+  });
 
   it('is read as JSON.parse reads it whatever is changed in it', () => {
     const piece = fc.oneof(

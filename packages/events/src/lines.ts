@@ -1,11 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 import { parseJson } from './escaped-keys.ts';
 import { recordEventCid, recordEventHead, recordEventTail } from './record-text.ts';
-import type { RecordEvent } from './types.ts';
+import { type RecordEvent, standsAt } from './types.ts';
 
 const NEWLINE = 0x0a;
-const TAB = 0x09;
-const RETURN = 0x0d;
 const COMMA = 0x2c;
 const OPEN = 0x5b;
 const CLOSE = 0x5d;
@@ -28,7 +26,7 @@ const tailBytes = Buffer.from(recordEventTail());
 export function readLines(bytes: Buffer): unknown[] | undefined {
   if (bytes[0] !== OPEN || bytes[bytes.length - 1] !== CLOSE || !bytes.includes(NEWLINE)) return undefined;
   // A record's bytes go into its row as they are.
-  if (!isUtf8(bytes) || bytes.includes(TAB) || bytes.includes(RETURN)) return undefined;
+  if (!isUtf8(bytes)) return undefined;
   const lines = new Lines(bytes);
   const events: unknown[] = [];
   try {
@@ -39,13 +37,15 @@ export function readLines(bytes: Buffer): unknown[] | undefined {
       events.push(lines.read(start, end));
       start = end + 2;
     }
-  } catch (error) {
-    // Lines that are no JSON by themselves: whether the whole is, others find out.
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
+  } catch {
+    // Lines that are no JSON by themselves, or are too deep: whether the whole can be read, others find out.
+    return undefined;
   }
   return events;
 }
+
+/** Names that are numbers come first in what JSON.stringify writes, wherever they stood. */
+const numberedName = /"\d+":/;
 
 /** Reads the events of one list, of which most begin like the one before. */
 class Lines {
@@ -86,7 +86,9 @@ class Lines {
       cid: bytes.toString('latin1', cid, cidEnd),
       record: parseJson(text) as Record<string, unknown>,
     };
-    if (!text.includes('\\')) event.text = { bytes, start: record, end: end - 1 };
+    if (!text.includes('\\') && !numberedName.test(text)) {
+      event[standsAt] = { bytes, start: record, end: end - 1 };
+    }
     return event;
   }
 

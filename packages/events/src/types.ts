@@ -43,11 +43,17 @@ export interface RecordEvent extends CommitEnvelope {
   cid: string;
   /** Lexicon JSON: links as `$link`, bytes as `$bytes`. */
   record: Record<string, unknown>;
-  /** Where the record's JSON stands in the entry that was read, if that is known. Not a field of the entry. */
-  text?: RecordText;
+  /** Where the record's JSON stands in the entry that was read, if that is known. No field of the entry. */
+  [standsAt]?: RecordText;
 }
 
-/** JSON in UTF-8, without a backslash, tab or end of a line: what COPY takes as it is. */
+/** A symbol, which no entry can hold. */
+export const standsAt = Symbol('where a record stands');
+
+/**
+ * A record's JSON in UTF-8, with its names in the order that JSON.stringify gives them. Without a backslash: who looks
+ * for a word in it finds it as it is spelt.
+ */
 export interface RecordText {
   bytes: Buffer;
   start: number;

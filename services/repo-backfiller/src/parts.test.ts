@@ -1,8 +1,8 @@
-import { decodeEvents } from '@headwater/events';
+import { decodeEvents, type RecordEvent, standsAt, textOf } from '@headwater/events';
 import { type JsonBytes, RepoError } from '@headwater/repo';
 import type { Fields, NewFields } from '@headwater/streams';
 import { describe, expect, it } from 'vitest';
-import { Parts } from './parts.ts';
+import { Parts, partLimits } from './parts.ts';
 
 const repo = {
   did: 'did:plc:ewvi7nxzyoun6zhxrhs64oiz',
@@ -64,6 +64,19 @@ describe('Parts', () => {
       ],
     ]);
     expect(Object.keys(sent[0]![0]!)).toEqual(['events']);
+  });
+
+  it('stands on lines by which records are found', async () => {
+    const bytes: NewFields[] = [];
+    const send = async (entries: NewFields[]) => void bytes.push(...entries);
+    const parts = new Parts({ repo, limits: partLimits, send, onUnusable: () => undefined });
+    for (const rkey of ['1', '2', '3'])
+      await parts.write('create', recordOf(rkey, '{"$type":"a.b.c","text":"é"}'));
+    await parts.finish();
+    const records = decodeEvents(bytes[0]!).slice(0, 3) as RecordEvent[];
+    const texts = records.map((event) => event[standsAt] && textOf(event[standsAt]));
+    const text = '{"$type":"a.b.c","text":"é"}';
+    expect(texts).toEqual([undefined, text, text]);
   });
 
   it('says that an account is active without a place of its own', async () => {
