@@ -1,5 +1,5 @@
 import { parseJson } from './escaped-keys.ts';
-import { readLines } from './lines.ts';
+import { readList } from './event-list.ts';
 import type { Label, LabelEvent, RecordEvent, RepoJob, StreamEvent } from './types.ts';
 
 /** Why an entry can't be read. `reason` is the metric's and the dead letter's label. */
@@ -109,7 +109,7 @@ function list(fields: ReadFields): Shape[] {
     throw new InvalidEntryError('no-field', 'the entry has neither a field `event` nor `events`');
   }
   const { events: bytes } = fields;
-  const events = (typeof bytes === 'object' && readLines(bytes)) || parse(fields, 'events');
+  const events = (typeof bytes === 'object' && readList(bytes)) || parse(fields, 'events');
   if (!Array.isArray(events) || events.length === 0) bad('events', 'a list of events', events);
   return (events as unknown[]).map((e) => asObject(e));
 }

@@ -24,8 +24,11 @@ export function recordEventTail(part?: FetchPart): string {
 /** After the record. */
 export const recordEventEnd = '}';
 
-/** Between the events of a list: a line each, by which they are found without reading all (JSON's texts hold none). */
-export const betweenEvents = ',\n';
+/**
+ * Between the events of a list: a tab, by which they are found without reading all, since no text in JSON holds one. Not
+ * the end of a line: who looks with redis-cli has one line for each value.
+ */
+export const betweenEvents = ',\t';
 
 /** A record's JSON as a text of its own. */
 export function textOf(record: RecordText | string): string {

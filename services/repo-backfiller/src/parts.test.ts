@@ -66,7 +66,7 @@ describe('Parts', () => {
     expect(Object.keys(sent[0]![0]!)).toEqual(['events']);
   });
 
-  it('stands on lines by which records are found', async () => {
+  it('has tabs between its events, by which records are found', async () => {
     const bytes: NewFields[] = [];
     const send = async (entries: NewFields[]) => void bytes.push(...entries);
     const parts = new Parts({ repo, limits: partLimits, send, onUnusable: () => undefined });

@@ -41,7 +41,7 @@ export const streams: readonly Mutant[] = [
     name: 'streams/claimed-dropped',
     breaks: 'claimed entries are processed',
     file: `${src}/reader.ts`,
-    from: 'if (!this.#hand.has(stream, id)) this.#take(stream, id, fields, { deliveries, ...parseTries(tries) });',
+    from: 'if (!this.#hand.has(stream, id)) this.#take(stream, id, fields, past);',
     to: 'if (!this.#hand.has(stream, id)) await redis.xack(stream, group, id);',
     tests: [`${src}/failures.test.ts`],
   },

@@ -3,7 +3,7 @@ import { parseJson } from './escaped-keys.ts';
 import { recordEventCid, recordEventHead, recordEventTail } from './record-text.ts';
 import { type RecordEvent, standsAt } from './types.ts';
 
-const NEWLINE = 0x0a;
+const TAB = 0x09;
 const COMMA = 0x2c;
 const OPEN = 0x5b;
 const CLOSE = 0x5d;
@@ -17,28 +17,28 @@ const cidBytes = Buffer.from(recordEventCid);
 const tailBytes = Buffer.from(recordEventTail());
 
 /**
- * A list of events that stand on a line each, as whole fetches are sent: read line by line, since texts and objects of
+ * A list of events with tabs between them, as whole fetches are sent: read one by one, since texts and objects of
  * one record die young, where those of a whole list would live through V8's collections. What the events of one fetch
  * and collection say alike is parsed once, and afterwards only compared.
  *
- * @returns what JSON.parse makes of the list; undefined when it does not stand on lines, or can't be read this way
+ * @returns what JSON.parse makes of the list; undefined when it has no tabs, or can't be read this way
  */
-export function readLines(bytes: Buffer): unknown[] | undefined {
-  if (bytes[0] !== OPEN || bytes[bytes.length - 1] !== CLOSE || !bytes.includes(NEWLINE)) return undefined;
+export function readList(bytes: Buffer): unknown[] | undefined {
+  if (bytes[0] !== OPEN || bytes[bytes.length - 1] !== CLOSE || !bytes.includes(TAB)) return undefined;
   // A record's bytes go into its row as they are.
   if (!isUtf8(bytes)) return undefined;
-  const lines = new Lines(bytes);
+  const pieces = new Pieces(bytes);
   const events: unknown[] = [];
   try {
     for (let start = 1; start < bytes.length; ) {
-      const newline = bytes.indexOf(NEWLINE, start);
-      const end = (newline < 0 ? bytes.length : newline) - 1;
-      if (newline >= 0 && bytes[end] !== COMMA) return undefined;
-      events.push(lines.read(start, end));
+      const tab = bytes.indexOf(TAB, start);
+      const end = (tab < 0 ? bytes.length : tab) - 1;
+      if (tab >= 0 && bytes[end] !== COMMA) return undefined;
+      events.push(pieces.read(start, end));
       start = end + 2;
     }
   } catch {
-    // Lines that are no JSON by themselves, or are too deep: whether the whole can be read, others find out.
+    // Pieces that are no JSON by themselves, or are too deep: whether the whole can be read, others find out.
     return undefined;
   }
   return events;
@@ -48,7 +48,7 @@ export function readLines(bytes: Buffer): unknown[] | undefined {
 const numberedName = /"\d+":/;
 
 /** Reads the events of one list, of which most begin like the one before. */
-class Lines {
+class Pieces {
   readonly #bytes: Buffer;
   #alike: Omit<RecordEvent, 'rkey' | 'cid' | 'record'> | undefined;
   #head = Buffer.alloc(0);

@@ -29,12 +29,12 @@ interface Sent {
 
 /** An entry as the backfiller writes it. */
 function entryOf(records: readonly Sent[]): string {
-  const lines = records.map(({ type, collection, rkey, record }, i) => {
+  const events = records.map(({ type, collection, rkey, record }, i) => {
     const tail = recordEventTail(i === 0 ? { fetch: 'f', part: 0, fresh: true } : undefined);
     const head = recordEventHead({ type, ...whole, collection });
     return `${head}${rkey}${recordEventCid}bafy${i}${tail}${JSON.stringify(record)}${recordEventEnd}`;
   });
-  return `[${[...lines, JSON.stringify(end)].join(betweenEvents)}]`;
+  return `[${[...events, JSON.stringify(end)].join(betweenEvents)}]`;
 }
 
 const sent = fc.array(
@@ -64,7 +64,7 @@ function outcome(events: string | Buffer): unknown {
 
 const isRecord = (event: StreamEvent): event is RecordEvent => 'record' in event;
 
-describe('an entry that stands on lines', () => {
+describe('an entry with tabs between its events', () => {
   it('says the same read as bytes and as a text, and where records stand', () => {
     fc.assert(
       fc.property(sent, (records) => {
@@ -126,7 +126,7 @@ describe('an entry that stands on lines', () => {
 
   it.each(['"\\\\u0061"', '"time"'])('is refused as any other when %s is too deep', (name) => {
     const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`;
-    const text = `[{"type":"create",${name}:${deep}},\n1]`;
+    const text = `[{"type":"create",${name}:${deep}},\t1]`;
     expect(outcome(Buffer.from(text))).toBe(outcome(text));
   });
 
@@ -135,6 +135,7 @@ describe('an entry that stands on lines', () => {
       fc.constantFrom(
         '\n',
         ',\n',
+        ',\t',
         '"',
         '\\',
         '{',
