@@ -2,6 +2,8 @@ import { createHash } from 'node:crypto';
 import type { Redis } from './connect.ts';
 import { replyCode } from './errors.ts';
 
+type Argument = string | number | Buffer;
+
 /**
  * A Lua script run by its hash, loaded where the server does not know it
  * (after a restart, a failover, on another node). All its keys share a slot,
@@ -18,30 +20,21 @@ export class Script {
   }
 
   /** @returns the script's answer, integers as numbers, texts as strings, nil as null */
-  async run(
-    redis: Redis,
-    keys: readonly string[],
-    args: readonly (string | number | Buffer)[],
-  ): Promise<unknown> {
-    try {
-      return await redis.evalsha(this.#sha, keys.length, ...keys, ...args);
-    } catch (error) {
-      if (replyCode(error) !== 'NOSCRIPT') throw error;
-      return await redis.eval(this.#source, keys.length, ...keys, ...args);
-    }
+  run(redis: Redis, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    return this.#send((...script) => redis.call(...script, keys.length, ...keys, ...args));
   }
 
   /** As `run`, with texts as the bytes they are. */
-  async runBuffer(
-    redis: Redis,
-    keys: readonly string[],
-    args: readonly (string | number | Buffer)[],
-  ): Promise<unknown> {
+  runBuffer(redis: Redis, keys: readonly string[], args: readonly Argument[]): Promise<unknown> {
+    return this.#send((...script) => redis.callBuffer(...script, keys.length, ...keys, ...args));
+  }
+
+  async #send(call: (command: string, script: string) => Promise<unknown>): Promise<unknown> {
     try {
-      return await redis.callBuffer('EVALSHA', this.#sha, keys.length, ...keys, ...args);
+      return await call('EVALSHA', this.#sha);
     } catch (error) {
       if (replyCode(error) !== 'NOSCRIPT') throw error;
-      return await redis.callBuffer('EVAL', this.#source, keys.length, ...keys, ...args);
+      return await call('EVAL', this.#source);
     }
   }
 }
