@@ -14,6 +14,7 @@ import {
   recordToJson,
 } from '@headwater/repo';
 import { CopyData } from '../../packages/database/src/copy-data.ts';
+import { RowPacker } from '../../packages/database/src/packed-rows.ts';
 import { prepare } from '../../packages/database/src/prepare.ts';
 import { DID } from '../../packages/repo/testing/blocks.ts';
 
@@ -64,12 +65,9 @@ function readFrame(bytes: Buffer): void {
 }
 
 function rowsOf(events: ReturnType<typeof decodeEvents>): void {
-  for (const { ops } of prepare(events, { keep: () => true, now: 1.78e12 })) {
-    for (const { version } of ops) {
-      if (!version) continue;
-      const { uri, json } = version;
-      new CopyData().add([...version.rows.map(([, row]) => row), [uri, json]]);
-    }
+  const packer = new RowPacker();
+  for (const { ops } of prepare(events, { keep: () => true, now: 1.78e12, packer })) {
+    for (const { version } of ops) if (version) new CopyData().add([...version.rows, version.record]);
   }
 }
 

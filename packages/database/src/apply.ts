@@ -1,11 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
-import { type StreamEvent, textOf } from '@headwater/events';
+import type { StreamEvent } from '@headwater/events';
 import { seam } from '@headwater/ops';
 import { noteDepartures } from './accounts.ts';
 import { addActors, requestHandles, writeStatuses, writeSync } from './actors.ts';
 import { Counts } from './counts.ts';
 import { planEntry, type Repo } from './decide.ts';
 import { deadlockTries, follow } from './follow.ts';
+import { cellOf, RowPacker } from './packed-rows.ts';
 import { type Client, inTransaction, isTransient, type Pool, sqlState } from './pool.ts';
 import { type Entry, type Op, type PrepareOptions, prepare } from './prepare.ts';
 import { sampleRefused } from './refused.ts';
@@ -41,13 +42,15 @@ export async function applyEvents(
 ): Promise<ApplyResult> {
   const now = options.now ?? Date.now();
   const keep = options.keep ?? (() => true);
-  const prepared = await prepareInTurns(entries, { keep, now });
-  const settled = { ...options, now };
+  const packer = new RowPacker();
+  const prepared = await prepareInTurns(entries, { keep, now, packer });
+  const settled = { ...options, now, packer };
   const { result, judged } = await applyAll(pool, prepared, settled);
   const { backfillNotifications = false } = settled;
   const ops = prepared.flatMap((entry) => entry.ops);
   seam('database:applied');
   await follow(pool, ops, { backfillNotifications }, judged);
+  packer.free();
   if (result.refused.length > 0) await sampleRefused(pool, result.refused).catch(() => undefined);
   return result;
 }
@@ -72,7 +75,7 @@ async function prepareInTurns(
   return prepared;
 }
 
-type Settled = ApplyOptions & { now: number };
+type Settled = ApplyOptions & { now: number; packer: RowPacker };
 
 interface Applied {
   result: ApplyResult;
@@ -106,6 +109,7 @@ async function retried(pool: Pool, entries: Entry[], options: Settled, patient: 
         new Batch(client, options, { direct, patient }).apply(entries),
       );
     } catch (err) {
+      options.packer.keep();
       const deadlock = sqlState((err as Error).cause) === '40P01';
       if (deadlock && attempt < deadlockTries) continue;
       if (isTransient(err)) throw err;
@@ -182,7 +186,7 @@ class Batch {
       rev: op.rev,
       reason: `postgres-${sqlState(err) ?? 'error'}`,
       detail: err.message,
-      json: textOf(op.version?.json ?? 'null').slice(0, 4096),
+      json: (op.version ? cellOf(op.version.record, 'json')! : 'null').slice(0, 4096),
     });
   }
 

@@ -5,29 +5,30 @@
  * place when it goes. So the rows depend on which records there are, never on
  * the order in which they came.
  */
-import type { Collection } from './collections/collection.ts';
-import type { Row } from './copy.ts';
+import { byKey } from './by-key.ts';
+import { type Collection, rkeyOf } from './collections/collection.ts';
 import { earlier } from './dates.ts';
+import { cellOf, type PackedRow, type Row, RowPacker } from './packed-rows.ts';
 import type { Client } from './pool.ts';
 import { rowsOf, type Version } from './prepare.ts';
-import { cellOf } from './tables.ts';
+import type { TableName } from './tables.ts';
 
 type Claim = NonNullable<Collection['claim']>;
 
 /** A record that wants its subject's row, or has it. */
 export interface Claimant {
-  uri: string;
-  cid: string;
-  createdAt: string;
-  indexedAt: string;
-  key: string;
+  readonly uri: string;
+  readonly cid: string;
+  readonly createdAt: string;
+  readonly indexedAt: string;
+  readonly key: string;
   /** null: the row is in the table already. */
-  row: Row | null;
+  readonly row: PackedRow<TableName> | null;
 }
 
 export interface Settlement {
   /** Rows for the claim's table. */
-  insert: Row[];
+  insert: PackedRow<TableName>[];
   /** Rows for duplicate_record. */
   duplicates: Row[];
   /** Holders that lose their row to an earlier record: [the holder's URI, the winner's]. */
@@ -36,14 +37,12 @@ export interface Settlement {
 
 /** Decides for every subject who has the row. Pure. */
 export function settle(claimants: readonly Claimant[]): Settlement {
-  const byKey = new Map<string, Claimant[]>();
-  for (const claimant of claimants) {
-    const others = byKey.get(claimant.key);
-    if (others) others.push(claimant);
-    else byKey.set(claimant.key, [claimant]);
-  }
   const out: Settlement = { insert: [], duplicates: [], displaced: [] };
-  for (const rivals of byKey.values()) {
+  for (const rivals of byKey(claimants, (claimant) => claimant.key).values()) {
+    if (!Array.isArray(rivals)) {
+      if (rivals.row !== null) out.insert.push(rivals.row);
+      continue;
+    }
     const winner = rivals.reduce((a, b) => (isBefore(b, a) ? b : a));
     if (winner.row !== null) out.insert.push(winner.row);
     for (const rival of rivals) {
@@ -61,21 +60,35 @@ function isBefore(a: Claimant, b: Claimant): boolean {
   return x < y || (x === y && a.uri < b.uri);
 }
 
+type Claiming = Pick<Version, 'uri' | 'did' | 'indexedAt' | 'rows'>;
+
 /** The claim that a version makes, if its collection has claims and it has a row. */
-export function claimantOf(
-  { table, columns }: Claim,
-  version: Pick<Version, 'uri' | 'cid' | 'indexedAt' | 'rows'>,
-): Claimant | null {
-  const row = version.rows.find(([name]) => name === table)?.[1];
-  if (!row) return null;
-  return {
-    uri: version.uri,
-    cid: version.cid,
-    createdAt: String(cellOf(table, row, 'createdAt')),
-    indexedAt: version.indexedAt,
-    key: columns.map((column) => cellOf(table, row, column)).join('\n'),
-    row,
-  };
+export function claimantOf({ table, columns }: Claim, version: Claiming): Claimant | null {
+  const row = version.rows.find((one) => one.table === table);
+  return row ? new Newcomer(version, row, columns) : null;
+}
+
+/** The claim of a row that is to be inserted. Most have no rivals, and are not asked for more than their key. */
+class Newcomer implements Claimant {
+  readonly uri: string;
+  readonly indexedAt: string;
+  readonly key: string;
+  readonly row: PackedRow<TableName>;
+
+  constructor({ uri, did, indexedAt }: Claiming, row: PackedRow<TableName>, [a, b]: Claim['columns']) {
+    this.uri = uri;
+    this.indexedAt = indexedAt;
+    this.key = `${a === 'creator' ? did : cellOf(row, a)}\n${cellOf(row, b)}`;
+    this.row = row;
+  }
+
+  get cid(): string {
+    return cellOf(this.row, 'cid')!;
+  }
+
+  get createdAt(): string {
+    return cellOf(this.row, 'createdAt')!;
+  }
 }
 
 /** Who has the rows that these claimants want. */
@@ -121,8 +134,9 @@ export async function claimHeirs(
 ): Promise<Claimant[]> {
   if (gone.length === 0) return [];
   const { rows } = await client.query<HeirRow>({ ...takeHeirs, values: [gone] });
+  const packer = new RowPacker();
   return rows.flatMap((row) => {
-    const rows = rowsOf(collection, { ...row, record: JSON.parse(row.json) });
+    const rows = rowsOf(collection, { ...row, rkey: rkeyOf(row.uri), record: JSON.parse(row.json) }, packer);
     return claimantOf(collection.claim!, { ...row, rows }) ?? [];
   });
 }
@@ -148,5 +162,3 @@ export async function repointDuplicates(client: Client, displaced: Settlement['d
   if (displaced.length === 0) return;
   await client.query({ ...repoint, values: [displaced.map(([uri]) => uri), displaced.map(([, by]) => by)] });
 }
-
-export const duplicateColumns = ['uri', 'cid', 'duplicateOf', 'indexedAt'];

@@ -1,22 +1,11 @@
-import { CopyData, type Row } from './copy-data.ts';
+import { CopyData } from './copy-data.ts';
+import type { PackedRow } from './packed-rows.ts';
 import type { Client } from './pool.ts';
+import { columnsOf } from './tables.ts';
 
-export type { Row, Value } from './copy-data.ts';
-
-/** Rows for one table. */
-export interface Copy {
-  /** Quoted where it needs it. */
-  table: string;
-  /** In the order of the rows' values. */
-  columns: readonly string[];
-  rows: readonly Row[];
-  /** Those of type jsonb; the others are texts. */
-  jsonb?: readonly string[];
-}
-
-/** Writes rows by COPY FROM STDIN, to all tables in one go: nothing waits for an answer but the end. */
-export function copyInto(client: Client, ...copies: readonly Copy[]): Promise<void> {
-  const filled = copies.filter(({ rows }) => rows.length > 0);
+/** Writes rows by COPY FROM STDIN, each list of them to its table, all in one go: nothing waits for an answer but the end. */
+export function copyInto(client: Client, ...lists: readonly (readonly PackedRow[])[]): Promise<void> {
+  const filled = lists.filter((rows) => rows.length > 0);
   if (filled.length === 0) return Promise.resolve();
   return new Promise((resolve, reject) => {
     const query = new CopyIn(filled, (err) => (err ? reject(err) : resolve()));
@@ -39,15 +28,10 @@ class CopyIn {
   #data = new CopyData();
   #failed = false;
 
-  constructor(copies: readonly Copy[], callback: (err?: Error | null) => void) {
-    const list = (columns: readonly string[]) => columns.map((c) => `"${c}"`).join(',');
-    this.text = copies
-      .map((c) => `COPY ${c.table} (${list(c.columns)}) FROM STDIN (FORMAT binary)`)
-      .join(';');
+  constructor(lists: readonly (readonly PackedRow[])[], callback: (err?: Error | null) => void) {
+    this.text = lists.map((rows) => statement(rows[0]!)).join(';');
     this.callback = callback;
-    for (const { rows, columns, jsonb } of copies) {
-      this.#data.add(rows, jsonb && columns.map((column) => jsonb.includes(column)));
-    }
+    for (const rows of lists) this.#data.add(rows);
     this.#data.end();
   }
 
@@ -77,4 +61,9 @@ class CopyIn {
   handleEmptyQuery(): void {}
   handleRowDescription(): void {}
   handleDataRow(): void {}
+}
+
+function statement({ table }: PackedRow): string {
+  const columns = columnsOf(table).columns.map((column) => `"${column}"`);
+  return `COPY "${table}" (${columns.join(',')}) FROM STDIN (FORMAT binary)`;
 }

@@ -1,7 +1,7 @@
 import { holdBulkState } from './bulk/state.ts';
-import type { Row } from './copy.ts';
+import { cellOf, type PackedRow } from './packed-rows.ts';
 import type { Client } from './pool.ts';
-import { type Counter, cellOf, specOf, type TableName } from './tables.ts';
+import { type Counter, specOf, type TableName } from './tables.ts';
 
 /** Columns of each table of counts, in the order of its statement's parameters. */
 const aggregates = {
@@ -26,12 +26,12 @@ export class Counts {
   }
 
   /** Rows that were written to `table`. */
-  inserted(table: TableName, rows: readonly Row[]): void {
+  inserted(table: TableName, rows: readonly PackedRow[]): void {
     // What takes a row out of a count comes later, by those who judge it.
     for (const { counter, key } of specOf(table).counts ?? []) {
       for (const row of rows) {
-        const value = cellOf(table, row, key);
-        if (typeof value === 'string') this.add(counter, value, 1);
+        const value = cellOf(row, key);
+        if (value !== null) this.add(counter, value, 1);
       }
     }
   }

@@ -189,6 +189,7 @@ export function upstreamStatus(account: AccountState): string | null {
  * @returns the operation that took effect last, or null when all are contained in what is held
  */
 export function fold(held: Held | null, ops: readonly Op[]): Op | null {
+  if (ops.length === 1) return takesEffect(held, ops[0]!) ? ops[0]! : null;
   let last: Op | null = null;
   let now = held;
   for (const op of ops) {
@@ -200,9 +201,8 @@ export function fold(held: Held | null, ops: readonly Op[]): Op | null {
 }
 
 function takesEffect(held: Held | null, op: Op): boolean {
-  const cid = op.version?.cid ?? null;
   if (op.live) return held === null || held.rev < op.rev;
   // A fetch states the version at its rev: only newer ones stand against it.
-  if (held === null) return cid !== null;
-  return held.rev <= op.rev && held.cid !== cid;
+  if (held === null) return op.version !== null;
+  return held.rev <= op.rev && held.cid !== (op.version?.cid ?? null);
 }

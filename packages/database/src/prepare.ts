@@ -1,36 +1,60 @@
-import type { Links, RecordText, StreamEvent } from '@headwater/events';
-import { isBackfill, standsAt, textOf } from '@headwater/events';
+import {
+  isBackfill,
+  type Links,
+  type RecordEvent,
+  type StreamEvent,
+  standsAt,
+  textOf,
+} from '@headwater/events';
 import { type Collection, type RecordInput, RefusedError } from './collections/collection.ts';
 import { collections } from './collections/index.ts';
-import type { Row, Value } from './copy.ts';
 import { indexedAt } from './dates.ts';
 import { mentionsOf } from './derived/mentions.ts';
 import { postNsid } from './derived/uris.ts';
+import { cellOf, type PackedRow, type RowPacker, type Value } from './packed-rows.ts';
 import { specOf, type TableName } from './tables.ts';
 import { type Refusal, validateRecord } from './validate.ts';
 
-/** A row that its record owns, and the table it belongs to. */
-export type OwnedRow = readonly [table: TableName, row: Row];
+/** A row that its record owns. */
+export type OwnedRow = PackedRow<TableName>;
 
-/** One version of a record, ready to be written. */
-export interface Version {
-  uri: string;
-  did: string;
+/** One version of a record, ready to be written. What is in its rows is nowhere else: see RowPacker. */
+export class Version {
+  readonly uri: string;
+  readonly did: string;
   /** NSID of its collection. */
-  nsid: string;
-  /** Absent for a collection that has no rows of its own. */
-  collection?: Collection | undefined;
-  cid: string;
-  rev: string;
-  indexedAt: string;
+  readonly nsid: string;
+  readonly rev: string;
+  readonly indexedAt: string;
   /** From a whole fetch: no news to anybody. */
-  backfilled: boolean;
-  /** The record as it came, as text: what it was parsed to would live as long as its batch. */
-  json: RecordText | string;
+  readonly backfilled: boolean;
   /** The DIDs that a post's facets mention, in their order. */
-  mentions: readonly string[];
-  /** Every row but that of `record`, made by the collection's builder. */
-  rows: readonly OwnedRow[];
+  readonly mentions: readonly string[];
+  /** Its row of `record`. */
+  readonly record: PackedRow;
+  /** Every other row, made by the collection's builder. */
+  readonly rows: readonly OwnedRow[];
+
+  constructor(op: Op, indexedAt: string, mentions: readonly string[], record: PackedRow, rows: OwnedRow[]) {
+    this.uri = op.uri;
+    this.did = op.did;
+    this.nsid = op.nsid;
+    this.rev = op.rev;
+    this.indexedAt = indexedAt;
+    this.backfilled = !op.live;
+    this.mentions = mentions;
+    this.record = record;
+    this.rows = rows;
+  }
+
+  get cid(): string {
+    return cellOf(this.record, 'cid')!;
+  }
+
+  /** Absent for a collection that has no rows of its own. */
+  get collection(): Collection | undefined {
+    return collections.get(this.nsid);
+  }
 }
 
 /** What an entry says of one record: this version, or that it is gone. */
@@ -84,6 +108,8 @@ export interface PrepareOptions {
   /** Whether a collection is wanted. */
   keep(nsid: string): boolean;
   now: number;
+  /** Takes the rows. */
+  packer: RowPacker;
 }
 
 const nobody: readonly string[] = [];
@@ -163,32 +189,41 @@ function takeRecord(entry: Entry, event: RecordOrDelete, options: PrepareOptions
   if (!nsidSyntax.test(nsid) || !rkeySyntax.test(rkey)) return void entry.drops.push('bad-path');
   const { did } = entry;
   const rev = event.rev === entry.commit?.rev ? entry.commit.rev : event.rev;
-  const uri = `at://${did}/${nsid}/${rkey}`;
+  const uri = prefixOf(did, nsid) + rkey;
   const update = event.type === 'update';
   const op: Op = { uri, nsid, did, rev, live: entry.live, update, version: null };
   entry.ops.push(op);
   if (event.type === 'delete') return;
-  const json = event[standsAt] ?? JSON.stringify(event.record);
-  const version: Version = {
-    uri,
-    did,
-    nsid,
-    collection: collections.get(nsid),
-    cid: event.cid,
-    rev,
-    indexedAt: indexedAt(event.time, options.now),
-    backfilled: !entry.live,
-    json,
-    mentions: nobody,
-    rows: [],
-  };
-  const refusal = buildRows(version, event.record);
-  if (refusal) {
-    entry.refused.push({ ...refusal, collection: nsid, uri, rev, json: textOf(json).slice(0, 4096) });
-    return;
+  op.version = versionOf(op, event, options, entry);
+}
+
+let known = { did: '', nsid: '', prefix: '' };
+
+/** One text for the records of one collection, of which a fetch brings many in a row. */
+function prefixOf(did: string, nsid: string): string {
+  if (known.did !== did || known.nsid !== nsid) known = { did, nsid, prefix: `at://${did}/${nsid}/` };
+  return known.prefix;
+}
+
+/** @returns null for a record that is refused, which is noted in `entry` */
+function versionOf(op: Op, event: RecordEvent, options: PrepareOptions, entry: Entry): Version | null {
+  const { uri, nsid, did, rev } = op;
+  const { cid, rkey, record } = event;
+  const { packer } = options;
+  const at = indexedAt(event.time, options.now);
+  const stands = event[standsAt];
+  const json = stands ?? JSON.stringify(record);
+  // In JSON a NUL is written with a backslash.
+  const plain = stands !== undefined;
+  const input = { uri, did, rkey, cid, record, indexedAt: at };
+  const rows = checkedRows(collections.get(nsid), input, packer, plain);
+  if (!Array.isArray(rows)) {
+    entry.refused.push({ ...rows, collection: nsid, uri, rev, json: textOf(json).slice(0, 4096) });
+    return null;
   }
-  if (nsid === postNsid) version.mentions = mentionsOf(event.record);
-  op.version = version;
+  const mentions = nsid === postNsid ? mentionsOf(record) : nobody;
+  const row = packer.pack('record', [uri, cid, did, at, rev, json], plain);
+  return new Version(op, at, mentions, row, rows);
 }
 
 /**
@@ -199,32 +234,45 @@ function onlyCopy(nsid: string): string {
   return collections.get(nsid)?.nsid ?? nsid;
 }
 
-/** Fills `version.rows` by its collection's builder. @returns why it can't be indexed, or null */
-export function buildRows(version: Version, record: Record<string, unknown>): Refusal | null {
-  const { collection, uri, did, cid, indexedAt } = version;
-  if (!collection) return unfit('record', [uri]) ?? null;
-  const refusal = validateRecord(collection, record);
+/** The rows of a record beside that of `record`, or why it can't be indexed. */
+function checkedRows(
+  collection: Collection | undefined,
+  input: RecordInput,
+  packer: RowPacker,
+  plain: boolean,
+): OwnedRow[] | Refusal {
+  const refusal = unfit('record', [input.uri]) ?? (collection && validateRecord(collection, input.record));
   if (refusal) return refusal;
   try {
-    version.rows = rowsOf(collection, { uri, did, cid, record, indexedAt });
+    return collection ? rowsOf(collection, input, packer, plain) : [];
   } catch (err) {
     const reason = err instanceof RefusedError ? err.reason : 'unexpected';
     return { reason, detail: (err as Error).message };
   }
-  for (const [table, row] of version.rows) {
-    const refused = unfit(table, row);
-    if (refused) return refused;
-  }
-  return null;
 }
 
-/** The rows of a record that is known to be valid. */
-export function rowsOf(collection: Collection, input: Omit<RecordInput, 'rkey'>): OwnedRow[] {
-  const rows: OwnedRow[] = [];
-  const { uri, did, cid, record, indexedAt } = input;
-  const rkey = uri.slice(uri.lastIndexOf('/') + 1);
-  collection.build({ uri, did, rkey, cid, record, indexedAt }, (table, row) => rows.push([table, row]));
-  return rows;
+/**
+ * The rows of a record that is known to be valid.
+ *
+ * @param plain no text in it is known to hold NUL
+ * @throws RefusedError
+ */
+export function rowsOf(
+  collection: Collection,
+  input: RecordInput,
+  packer: RowPacker,
+  plain = false,
+): OwnedRow[] {
+  let rows: OwnedRow[] | undefined;
+  collection.build(input, (table, row) => {
+    const refusal = unfit(table, row);
+    if (refusal) throw new RefusedError(refusal.reason, refusal.detail);
+    const packed = packer.pack(table, row, plain);
+    // Most records have one: a list that grows would have room for sixteen more.
+    if (rows) rows.push(packed);
+    else rows = [packed];
+  });
+  return rows ?? [];
 }
 
 /**

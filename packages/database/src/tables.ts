@@ -1,5 +1,3 @@
-import type { Row } from './copy.ts';
-
 /** Columns of the two tables of counts that records change. */
 export type Counter =
   | 'post_agg.likeCount'
@@ -184,7 +182,21 @@ export function specOf(table: TableName): TableSpec {
   return tables[table];
 }
 
-/** The value of a column in a row that a builder made; undefined for a column that builders don't write. */
-export function cellOf(table: TableName, row: Row, column: string): Row[number] | undefined {
-  return row[specOf(table).columns.indexOf(column)];
+/** Tables with rows for records of many collections. */
+export const others = {
+  record: { columns: ['uri', 'cid', 'did', 'indexedAt', 'rev', 'json'] },
+  duplicate_record: { columns: ['uri', 'cid', 'duplicateOf', 'indexedAt'] },
+  notification: {
+    columns: ['did', 'author', 'recordUri', 'recordCid', 'reason', 'reasonSubject', 'sortAt'],
+  },
+} as const;
+
+/** Every table to which rows are copied. */
+export type PackedTable = TableName | keyof typeof others;
+
+const columns: Record<PackedTable, Pick<TableSpec, 'columns' | 'jsonb'>> = { ...tables, ...others };
+
+/** The columns that are written to a table, in the order of a row's values, and those of them that are jsonb. */
+export function columnsOf(table: PackedTable): Pick<TableSpec, 'columns' | 'jsonb'> {
+  return columns[table];
 }

@@ -4,11 +4,11 @@
  * here: `direct` operations are written without reading, `merge` operations
  * after a look at what is there.
  */
+import { byKey } from './by-key.ts';
 import {
   type Claimant,
   claimantOf,
   claimHeirs,
-  duplicateColumns,
   forgetDuplicates,
   readHolders,
   repointDuplicates,
@@ -16,14 +16,15 @@ import {
 } from './claims.ts';
 import type { Collection } from './collections/collection.ts';
 import { collections } from './collections/index.ts';
-import { type Copy, copyInto, type Row } from './copy.ts';
+import { copyInto } from './copy.ts';
 import { Counts } from './counts.ts';
 import { fold } from './decide.ts';
 import type { DerivationOptions } from './derived/derivation.ts';
 import { derive } from './derived/index.ts';
 import { type Present, readHeld, writeTombstones } from './held.ts';
+import { type Row, RowPacker } from './packed-rows.ts';
 import type { Client } from './pool.ts';
-import type { Op, Version } from './prepare.ts';
+import type { Op, OwnedRow, Version } from './prepare.ts';
 import { specOf, type TableName } from './tables.ts';
 
 export interface Written {
@@ -83,9 +84,9 @@ export async function writeOps(
 /** Decides, for every URI that operations name, what becomes of it. */
 function plan(held: ReadonlyMap<string, Present>, ops: readonly Op[]): Plan {
   const out: Plan = { written: [], removed: [], buried: [], revived: [], unchanged: 0 };
-  const byUri = Map.groupBy(ops, (op) => op.uri);
-  for (const [uri, all] of byUri) {
+  for (const [uri, named] of byKey(ops, (op) => op.uri)) {
     const present = held.get(uri) ?? null;
+    const all = Array.isArray(named) ? named : [named];
     const last = fold(present, all);
     out.unchanged += last ? all.length - 1 : all.length;
     if (!last) continue;
@@ -104,7 +105,7 @@ class Work {
   deletedRows = new Map<TableName, Record<string, unknown>[]>();
   /** The deleted posts that mention somebody. */
   deletedJson = new Map<string, string>();
-  insertedRows = new Map<TableName, Row[]>();
+  insertedRows = new Map<TableName, OwnedRow[]>();
   /** Claims set free by removal, by collection: the URIs that held them. */
   private freed = new Map<Collection, string[]>();
 
@@ -159,27 +160,23 @@ class Work {
       if (collection.claim) duplicates.push(...(await this.settleClaims(collection, versions, direct)));
       this.gather(versions, collection.claim?.table);
     }
-    const copies: Copy[] = [
-      { table: 'record', columns: recordColumns, rows: written.map(recordRow) },
-      { table: 'duplicate_record', columns: duplicateColumns, rows: duplicates },
-    ];
-    for (const [table, rows] of this.insertedRows) {
-      this.counts.inserted(table, rows);
-      copies.push({ ...specOf(table), table: `"${table}"`, rows });
-    }
-    await copyInto(this.client, ...copies);
+    for (const [table, rows] of this.insertedRows) this.counts.inserted(table, rows);
+    const records = written.map((version) => version.record);
+    const packer = new RowPacker();
+    const others = duplicates.map((row) => packer.pack('duplicate_record', row));
+    await copyInto(this.client, records, others, ...this.insertedRows.values());
   }
 
   private gather(versions: readonly Version[], except: TableName | undefined): void {
     for (const version of versions) {
-      for (const [table, row] of version.rows) if (table !== except) this.rowsFor(table).push(row);
+      for (const row of version.rows) if (row.table !== except) this.rowsFor(row.table).push(row);
     }
   }
 
-  private rowsFor(table: TableName): Row[] {
+  private rowsFor(table: TableName): OwnedRow[] {
     const known = this.insertedRows.get(table);
     if (known) return known;
-    const rows: Row[] = [];
+    const rows: OwnedRow[] = [];
     this.insertedRows.set(table, rows);
     return rows;
   }
@@ -212,12 +209,6 @@ class Work {
     if (insert.length > 0) this.rowsFor(claim.table).push(...insert);
     return duplicates;
   }
-}
-
-const recordColumns = ['uri', 'cid', 'did', 'indexedAt', 'rev', 'json'];
-
-function recordRow({ uri, cid, did, json, indexedAt, rev }: Version): Row {
-  return [uri, cid, did, indexedAt, rev, json];
 }
 
 function nsidOf(uri: string): string {

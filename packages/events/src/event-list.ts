@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { parseJson } from './escaped-keys.ts';
 import { recordEventCid, recordEventHead, recordEventTail } from './record-text.ts';
-import { type RecordEvent, standsAt } from './types.ts';
+import { type RecordEvent, type RecordText, standsAt } from './types.ts';
 
 const TAB = 0x09;
 const COMMA = 0x2c;
@@ -47,10 +47,48 @@ export function readList(bytes: Buffer): unknown[] | undefined {
 /** Names that are numbers come first in what JSON.stringify writes, wherever they stood. */
 const numberedName = /"\d+":/;
 
+type Alike = Omit<RecordEvent, 'rkey' | 'cid' | 'record'>;
+
+/** A class, for objects of one shape: there are many of them. */
+class AlikeEvent implements RecordEvent {
+  type: RecordEvent['type'];
+  seq: number;
+  time: string;
+  did: string;
+  commit: string;
+  rev: string;
+  collection: string;
+  rkey: string;
+  cid: string;
+  record: Record<string, unknown>;
+
+  constructor(
+    alike: Alike,
+    rkey: string,
+    cid: string,
+    record: Record<string, unknown>,
+    at: RecordText | undefined,
+  ) {
+    this.type = alike.type;
+    this.seq = alike.seq;
+    this.time = alike.time;
+    this.did = alike.did;
+    this.commit = alike.commit;
+    this.rev = alike.rev;
+    this.collection = alike.collection;
+    this.rkey = rkey;
+    this.cid = cid;
+    this.record = record;
+    if (at) this[standsAt] = at;
+  }
+
+  [standsAt]?: RecordText;
+}
+
 /** Reads the events of one list, of which most begin like the one before. */
 class Pieces {
   readonly #bytes: Buffer;
-  #alike: Omit<RecordEvent, 'rkey' | 'cid' | 'record'> | undefined;
+  #alike: Alike | undefined;
   #head = Buffer.alloc(0);
 
   constructor(bytes: Buffer) {
@@ -79,17 +117,10 @@ class Pieces {
     if (!this.#stands(tailBytes, cidEnd)) return undefined;
     if (bytes[record] !== OPEN_BRACE || bytes[end - 1] !== CLOSE_BRACE) return undefined;
     const text = bytes.toString('utf8', record, end - 1);
-    const { type, seq, time, did, commit, rev, collection } = this.#alike!;
-    const event: RecordEvent = {
-      ...{ type, seq, time, did, commit, rev, collection },
-      rkey: bytes.toString('latin1', rkey, rkeyEnd),
-      cid: bytes.toString('latin1', cid, cidEnd),
-      record: parseJson(text) as Record<string, unknown>,
-    };
-    if (!text.includes('\\') && !numberedName.test(text)) {
-      event[standsAt] = { bytes, start: record, end: end - 1 };
-    }
-    return event;
+    const names = [bytes.toString('latin1', rkey, rkeyEnd), bytes.toString('latin1', cid, cidEnd)] as const;
+    const stands = !text.includes('\\') && !numberedName.test(text);
+    const at = stands ? { bytes, start: record, end: end - 1 } : undefined;
+    return new AlikeEvent(this.#alike!, ...names, parseJson(text) as Record<string, unknown>, at);
   }
 
   #stands(what: Buffer, at: number): boolean {

@@ -1,4 +1,4 @@
-import type { Row } from '../copy.ts';
+import type { Row } from '../packed-rows.ts';
 import type { TableName } from '../tables.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: a record that its lexicon has accepted

@@ -1,6 +1,6 @@
-import type { Row } from '../copy.ts';
 import type { Counts } from '../counts.ts';
 import type { Held } from '../decide.ts';
+import type { PackedRow } from '../packed-rows.ts';
 import type { Client } from '../pool.ts';
 import type { Op, Version } from '../prepare.ts';
 import type { TableName } from '../tables.ts';
@@ -20,8 +20,8 @@ export interface Changes {
   deletedRows: ReadonlyMap<TableName, readonly Record<string, unknown>[]>;
   /** JSON of the deleted posts that mention somebody, by URI. */
   deletedJson: ReadonlyMap<string, string>;
-  /** Rows that were inserted, by table, in the order of the spec's columns. */
-  insertedRows: ReadonlyMap<TableName, readonly Row[]>;
+  /** Rows that were inserted, by table. */
+  insertedRows: ReadonlyMap<TableName, readonly PackedRow[]>;
   /** Changes of counts, written after the last derivation. */
   counts: Counts;
   options: DerivationOptions;

@@ -3,11 +3,10 @@
  * deleted posts, edits, versions of gates, follows and list items that are
  * gone. An event that comes too late to change a row still says what was.
  */
-import { textOf } from '@headwater/events';
 import { collections } from '../collections/index.ts';
-import type { Row, Value } from '../copy.ts';
+import { cellOf, type PackedRow } from '../packed-rows.ts';
 import type { Op, Version } from '../prepare.ts';
-import { cellOf, type TableName } from '../tables.ts';
+import type { TableName } from '../tables.ts';
 import type { Changes } from './derivation.ts';
 import { mentionsOf } from './mentions.ts';
 import { momentOfRev, momentOfRow } from './moment.ts';
@@ -15,7 +14,7 @@ import { type Outcome, outcomesOf, overtaken } from './outcomes.ts';
 import { postgateNsid, postNsid, threadgateNsid } from './uris.ts';
 
 /** Values of one row of what is written down. */
-type Fact = readonly (Value | boolean)[];
+type Fact = readonly (string | boolean | null)[];
 
 const pairNsids = ['app.bsky.graph.follow', 'app.bsky.graph.listitem', 'app.bsky.graph.referencelistoptout'];
 const gateNsids = [threadgateNsid, postgateNsid];
@@ -93,8 +92,8 @@ function heardOf({ uri, ops, present }: Outcome): Fact[] {
 
 function versionRow(op: Op, version: Version): Fact {
   const row = rowOf(version, 'post')!;
-  const [root, parent] = ['replyRoot', 'replyParent'].map((column) => cellOf('post', row, column)!);
-  const at = op.update ? version.indexedAt : momentOfRow('post', row);
+  const [root, parent] = ['replyRoot', 'replyParent'].map((column) => cellOf(row, column));
+  const at = op.update ? version.indexedAt : momentOfRow(row);
   const kind = op.update ? 'update' : 'create';
   return [op.uri, op.rev, kind, at, root!, parent!, arrayText(version.mentions), false];
 }
@@ -104,8 +103,8 @@ function arrayText(dids: readonly string[]): string {
   return `{${[...new Set(dids)].join(',')}}`;
 }
 
-function rowOf(version: Version, table: TableName): Row | undefined {
-  return version.rows.find(([name]) => name === table)?.[1];
+function rowOf(version: Version, table: TableName): PackedRow | undefined {
+  return version.rows.find((row) => row.table === table);
 }
 
 const putGate = {
@@ -115,17 +114,16 @@ const putGate = {
 };
 
 /** Of a whole fetch nothing that is known already. */
-function gateVersions({ ops, last, present }: Outcome): Row[] {
+function gateVersions({ ops, last, present }: Outcome): Fact[] {
   return ops
     .filter((op) => op.live || op === last || (op.version !== null && op.version.cid !== present?.cid))
-    .map((op) => [op.uri, op.rev, gateMoment(op), op.version ? textOf(op.version.json) : null]);
+    .map((op) => [op.uri, op.rev, gateMoment(op), op.version ? cellOf(op.version.record, 'json') : null]);
 }
 
 function gateMoment(op: Op): string {
   if (!op.version) return momentOfRev(op.rev);
   if (op.update) return op.version.indexedAt;
-  const [table, row] = op.version.rows[0]!;
-  return momentOfRow(table, row);
+  return momentOfRow(op.version.rows[0]!);
 }
 
 const putPair = {
@@ -138,11 +136,11 @@ const putPair = {
       until = greatest(past_pair.until, excluded.until)`,
 };
 
-function pastPairs({ deletedRows, removed }: Changes, nsid: string, outcomes: readonly Outcome[]): Row[] {
+function pastPairs({ deletedRows, removed }: Changes, nsid: string, outcomes: readonly Outcome[]): Fact[] {
   const { table, columns } = collections.get(nsid)!.claim!;
   const ended = new Map(outcomes.filter((o) => o.endRev).map((o) => [o.uri, o]));
   const really = new Set(removed);
-  const rows: Row[] = [];
+  const rows: Fact[] = [];
   for (const row of deletedRows.get(table) ?? []) {
     const uri = row['owner'] as string;
     const outcome = ended.get(uri);
@@ -156,8 +154,8 @@ function pastPairs({ deletedRows, removed }: Changes, nsid: string, outcomes: re
     for (const version of overtaken(outcome)) {
       const row = rowOf(version, table);
       if (!row) continue;
-      const [a, b] = columns.map((column) => cellOf(table, row, column)!);
-      rows.push([table, a!, b!, outcome.uri, momentOfRow(table, row), momentOfRev(outcome.endRev!)]);
+      const [a, b] = columns.map((column) => cellOf(row, column));
+      rows.push([table, a!, b!, outcome.uri, momentOfRow(row), momentOfRev(outcome.endRev!)]);
     }
   }
   return rows;

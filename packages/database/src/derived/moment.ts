@@ -3,9 +3,8 @@
  * the earlier of its createdAt and the time at which it was indexed; a change
  * of a record stands where it was indexed, its deletion at its rev.
  */
-import type { Row } from '../copy.ts';
 import { earlier } from '../dates.ts';
-import { cellOf, type TableName } from '../tables.ts';
+import { cellOf, type PackedRow } from '../packed-rows.ts';
 
 const digits = '234567abcdefghijklmnopqrstuvwxyz';
 
@@ -29,6 +28,6 @@ export function revAt(ms: number): string {
 }
 
 /** Where a row that a builder made stands. */
-export function momentOfRow(table: TableName, row: Row): string {
-  return earlier(String(cellOf(table, row, 'createdAt')), String(cellOf(table, row, 'indexedAt')));
+export function momentOfRow(row: PackedRow): string {
+  return earlier(cellOf(row, 'createdAt')!, cellOf(row, 'indexedAt')!);
 }

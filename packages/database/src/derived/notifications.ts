@@ -1,6 +1,8 @@
 /** Rows of `notification`: compared with what should be there, written, filtered by muted threads. */
 import { copyInto } from '../copy.ts';
+import { RowPacker } from '../packed-rows.ts';
 import type { Client } from '../pool.ts';
+import { others } from '../tables.ts';
 import { type Span, Threads } from './posts.ts';
 
 export interface Notification {
@@ -14,7 +16,7 @@ export interface Notification {
   sortAt: string;
 }
 
-const columns = ['did', 'author', 'recordUri', 'recordCid', 'reason', 'reasonSubject', 'sortAt'] as const;
+const { columns } = others.notification;
 
 /**
  * Adds notifications, but none on a thread that its recipient has muted.
@@ -25,8 +27,16 @@ export async function addNotifications(client: Client, wanted: readonly Notifica
   if (wanted.length === 0) return [];
   const muted = await mutedAmong(client, wanted);
   const loud = wanted.filter((n) => !muted.has(n));
-  const rows = loud.map((n) => columns.map((column) => n[column]));
-  await copyInto(client, { table: 'notification', columns, rows });
+  const packer = new RowPacker();
+  await copyInto(
+    client,
+    loud.map((n) =>
+      packer.pack(
+        'notification',
+        columns.map((column) => n[column]),
+      ),
+    ),
+  );
   return loud.map((n) => n.recordUri);
 }
 

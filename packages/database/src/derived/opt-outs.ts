@@ -4,11 +4,11 @@
  * record that came when there was none, which the history tells, not of the
  * earliest that is there.
  */
-import type { Collection } from '../collections/collection.ts';
+import { type Collection, rkeyOf } from '../collections/collection.ts';
 import { collections } from '../collections/index.ts';
-import { copyInto, type Row } from '../copy.ts';
+import { copyInto } from '../copy.ts';
+import { cellOf, type PackedRow, RowPacker } from '../packed-rows.ts';
 import { rowsOf } from '../prepare.ts';
-import { cellOf, specOf } from '../tables.ts';
 import type { Changes } from './derivation.ts';
 import { momentOfRow } from './moment.ts';
 
@@ -20,7 +20,7 @@ interface Spell {
   since: string;
   /** null: it is still there. */
   until: string | null;
-  row: Row | null;
+  row: PackedRow | null;
 }
 
 export async function settleOptOuts(changes: Changes): Promise<void> {
@@ -41,14 +41,14 @@ function pairsOf({ ops, deletedRows }: Changes): Set<string> {
   const pairs = new Set<string>();
   for (const op of ops) {
     if (op.nsid !== nsid || !op.version) continue;
-    for (const [, row] of op.version.rows) pairs.add(pairOf(row));
+    for (const row of op.version.rows) pairs.add(pairOf(row));
   }
   for (const row of deletedRows.get(table) ?? []) pairs.add(`${row['creator']} ${row['subjectUri']}`);
   return pairs;
 }
 
-function pairOf(row: Row): string {
-  return `${cellOf(table, row, 'creator')} ${cellOf(table, row, 'subjectUri')}`;
+function pairOf(row: PackedRow): string {
+  return `${cellOf(row, 'creator')} ${cellOf(row, 'subjectUri')}`;
 }
 
 async function pastOf({ client }: Changes, pairs: ReadonlySet<string>): Promise<Map<string, Spell[]>> {
@@ -82,7 +82,8 @@ async function presentOf(
       JOIN record r ON r.uri > k.prefix AND r.uri < k.prefix || '~~'`,
     values: [[...prefixes]],
   });
-  const spells = rows.flatMap((row) => spellOf(collection, row));
+  const packer = new RowPacker();
+  const spells = rows.flatMap((row) => spellOf(collection, row, packer));
   return Map.groupBy(spells, (spell) => pairOf(spell.row!));
 }
 
@@ -95,10 +96,14 @@ interface StoredRecord {
   indexedAt: string;
 }
 
-function spellOf(collection: Collection, stored: StoredRecord): Spell[] {
-  return rowsOf(collection, { ...stored, record: JSON.parse(stored.json) }).map(([, row]) => ({
+function spellOf(collection: Collection, stored: StoredRecord, packer: RowPacker): Spell[] {
+  return rowsOf(
+    collection,
+    { ...stored, rkey: rkeyOf(stored.uri), record: JSON.parse(stored.json) },
+    packer,
+  ).map((row) => ({
     uri: stored.uri,
-    since: momentOfRow(table, row),
+    since: momentOfRow(row),
     until: null,
     row,
   }));
@@ -115,9 +120,9 @@ function holderOf(spells: readonly Spell[]): Spell | null {
   return holder?.until === null ? holder : null;
 }
 
-async function give({ client }: Changes, pair: string, row: Row | null): Promise<void> {
+async function give({ client }: Changes, pair: string, row: PackedRow | null): Promise<void> {
   const [creator, subject] = pair.split(' ');
-  const uri = row ? cellOf(table, row, 'uri') : null;
+  const uri = row && cellOf(row, 'uri');
   await client.query({
     name: 'opt-out take',
     text: `DELETE FROM ${table} WHERE creator = $1 AND "subjectUri" = $2 AND uri IS DISTINCT FROM $3`,
@@ -126,5 +131,5 @@ async function give({ client }: Changes, pair: string, row: Row | null): Promise
   if (!row) return;
   const held = { name: 'opt-out held', text: `SELECT FROM ${table} WHERE uri = $1`, values: [uri] };
   if ((await client.query(held)).rowCount !== 0) return;
-  await copyInto(client, { table, ...specOf(table), rows: [row] });
+  await copyInto(client, [row]);
 }

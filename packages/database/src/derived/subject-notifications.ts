@@ -1,7 +1,6 @@
 /** Who is told of likes, reposts, follows, verifications, and of who joined by a starter pack. */
-import type { Row } from '../copy.ts';
+import { cellOf, type PackedRow } from '../packed-rows.ts';
 import type { Op, Version } from '../prepare.ts';
-import { cellOf, type TableName } from '../tables.ts';
 import type { Changes } from './derivation.ts';
 import { momentOfRev, momentOfRow } from './moment.ts';
 import { addNotifications, type Notification, removeNotifications } from './notifications.ts';
@@ -39,7 +38,7 @@ function* tellRows({ insertedRows, written, ops }: Changes, targets: Targets): G
   const named = new Set(written.map((version) => version.uri));
   for (const table of ofRows) {
     for (const row of insertedRows.get(table) ?? []) {
-      const uri = cellOf(table, row, 'uri') as string;
+      const uri = cellOf(row, 'uri')!;
       // An heir is not named; it is told of as the one whose place it takes would have been.
       if (named.has(uri) && !targets.news.has(uri)) continue;
       if (table === 'verification' && updates.has(uri)) continue;
@@ -48,14 +47,14 @@ function* tellRows({ insertedRows, written, ops }: Changes, targets: Targets): G
   }
 }
 
-function* ofRow(table: (typeof ofRows)[number], row: Row): Generator<Notification> {
-  const value = (column: string) => cellOf(table as TableName, row, column) as string | null;
+function* ofRow(table: (typeof ofRows)[number], row: PackedRow): Generator<Notification> {
+  const value = (column: string) => cellOf(row, column);
   const author = value('creator')!;
   const common = {
     author,
     recordUri: value('uri')!,
     recordCid: value('cid')!,
-    sortAt: momentOfRow(table, row),
+    sortAt: momentOfRow(row),
   };
   if (table === 'follow') {
     yield { ...common, did: value('subjectDid')!, reason: 'follow', reasonSubject: null };
@@ -97,10 +96,10 @@ function* tellVersions(changes: Changes, targets: Targets): Generator<Notificati
 }
 
 function* ofVerification(version: Version, reason: 'verified' | 'unverified'): Generator<Notification> {
-  const row = version.rows[0]?.[1];
+  const row = version.rows[0];
   if (!row) return;
-  const subject = cellOf('verification', row, 'subject') as string;
-  yield notice(version.uri, version.cid, version.did, subject, reason, momentOfRow('verification', row));
+  const subject = cellOf(row, 'subject')!;
+  yield notice(version.uri, version.cid, version.did, subject, reason, momentOfRow(row));
 }
 
 function notice(
@@ -117,8 +116,8 @@ function notice(
 /** A profile says by which starter pack its account joined; only its first version is news. */
 function* joined(ops: readonly Op[]): Generator<Notification> {
   for (const { version, update } of ops) {
-    const row = version?.rows[0]?.[1];
-    const pack = row && (cellOf('profile', row, 'joinedViaStarterPackUri') as string | null);
+    const row = version?.rows[0];
+    const pack = row && cellOf(row, 'joinedViaStarterPackUri');
     if (!pack || update) continue;
     const { uri: recordUri, cid: recordCid, did: author, indexedAt: sortAt } = version!;
     const did = authorityOf(pack);

@@ -1,6 +1,6 @@
 import { collections } from '../collections/index.ts';
+import { cellOf } from '../packed-rows.ts';
 import type { Op, Version } from '../prepare.ts';
-import { cellOf, type TableName } from '../tables.ts';
 import type { DerivationOptions } from './derivation.ts';
 import { momentOfRev, momentOfRow } from './moment.ts';
 import { gatedPost, postgateNsid, postNsid, threadgateNsid } from './uris.ts';
@@ -70,8 +70,8 @@ function add(targets: Targets, op: Op): void {
       earliest(targets.postGates, gatedPost(uri), momentOf(op));
       return;
     case 'app.bsky.feed.repost':
-      for (const [table, row] of version?.rows ?? []) {
-        if (table === 'repost') targets.reposts.set(uri, cellOf(table, row, 'subject') as string);
+      for (const row of version?.rows ?? []) {
+        if (row.table === 'repost') targets.reposts.set(uri, cellOf(row, 'subject')!);
       }
       return;
     case 'app.bsky.graph.follow':
@@ -82,8 +82,8 @@ function add(targets: Targets, op: Op): void {
 }
 
 function addPost(targets: Targets, { uri, mentions, rows }: Version): void {
-  for (const [table, row] of rows) {
-    if (table === 'quote') targets.quotes.set(uri, cellOf(table, row, 'subject') as string);
+  for (const row of rows) {
+    if (row.table === 'quote') targets.quotes.set(uri, cellOf(row, 'subject')!);
   }
   if (mentions.length > 0) targets.mentioning.add(uri);
 }
@@ -91,8 +91,7 @@ function addPost(targets: Targets, { uri, mentions, rows }: Version): void {
 /** Not after the moment at which the operation stands. */
 function momentOf({ version, rev }: Op): string {
   const row = version?.rows[0];
-  if (!row) return momentOfRev(rev);
-  return momentOfRow(row[0], row[1]);
+  return row ? momentOfRow(row) : momentOfRev(rev);
 }
 
 function earliest(moments: Map<string, string>, uri: string, moment: string): void {
@@ -103,6 +102,6 @@ function earliest(moments: Map<string, string>, uri: string, moment: string): vo
 function pairOf({ nsid, rows }: Version): [string, string][] {
   const { table, columns } = collections.get(nsid)!.claim!;
   return rows
-    .filter(([name]) => name === (table as TableName))
-    .map(([, row]) => columns.map((column) => cellOf(table, row, column) as string) as [string, string]);
+    .filter((row) => row.table === table)
+    .map((row) => columns.map((column) => cellOf(row, column)!) as [string, string]);
 }
