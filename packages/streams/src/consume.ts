@@ -4,7 +4,8 @@ import { Endings } from './endings.ts';
 import { within } from './errors.ts';
 import { Hand, type Held } from './hand.ts';
 import { keysOf } from './keys.ts';
-import { Lane, laneOf } from './lane.ts';
+import { Lane } from './lane.ts';
+import { Lanes } from './lanes.ts';
 import { type ConsumeOptions, type Settings, withDefaults } from './options.ts';
 import { giveBack, Reader } from './reader.ts';
 import { Settler } from './settler.ts';
@@ -47,14 +48,20 @@ class Consumer<T> {
     const slots = new Set(streams.map((stream) => keysOf(redis, stream).dead));
     if (slots.size > 1 && isCluster(redis)) throw new RangeError('streams of one consumer must share a slot');
     this.#settings = settings;
-    const changed = (entries: number, bytes: number) => metrics.inHand(streams[0]!, entries, bytes);
-    this.#hand = new Hand({ entries: maxEntries, bytes: maxBytes }, changed);
+    this.#hand = new Hand<T>(
+      { entries: maxEntries, bytes: maxBytes },
+      {
+        changed: (entries, bytes) => metrics.inHand(streams[0]!, entries, bytes),
+        removed: (entry) => lanes.end(entry),
+      },
+    );
     const limits = { items: settings.batchItems, bytes: settings.batchBytes, ms: settings.batchMs };
     this.#lanes = Array.from(
       { length: settings.key ? settings.lanes : 1 },
       () => new Lane<T>(limits, this.#hand),
     );
-    const accept = (entry: Held<T>) => this.#lanes[laneOf(entry.key, this.#lanes.length)]!.push(entry);
+    const lanes = new Lanes<T>(this.#lanes);
+    const accept = (entry: Held<T>) => lanes.accept(entry);
     const endings = new Endings(settings, this.#hand, this.#hard.signal);
     this.#settler = new Settler(settings, endings, accept, this.#hard.signal);
     this.#reader = new Reader(settings, this.#hand, endings, accept);

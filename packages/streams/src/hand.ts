@@ -30,16 +30,22 @@ export class Hand<T> {
   readonly #held = new Map<string, Held<T>>();
   readonly #limits: { entries: number; bytes: number };
   readonly #changed: () => void;
+  readonly #removed: (entry: Held<T>) => void;
   #bytes = 0;
   #waiting: (() => void) | undefined;
   /** Bytes to expect of an entry: the mean of the last ones, and an eighth of the largest. */
   #expected: { mean: number; peak: number };
 
-  constructor(limits: { entries: number; bytes: number }, changed: (entries: number, bytes: number) => void) {
+  /** @param on hears of how much is in hand, and of each entry that is in hand no more */
+  constructor(
+    limits: { entries: number; bytes: number },
+    on: { changed(entries: number, bytes: number): void; removed(entry: Held<T>): void },
+  ) {
     this.#limits = limits;
+    this.#removed = on.removed;
     // Pessimistic before the first entry: a few reads of few entries, then it is known.
     this.#expected = { mean: limits.bytes / 10, peak: 0 };
-    this.#changed = () => changed(this.#held.size, this.#bytes);
+    this.#changed = () => on.changed(this.#held.size, this.#bytes);
   }
 
   get size(): number {
@@ -85,6 +91,7 @@ export class Hand<T> {
   remove(entry: Held<T>): boolean {
     if (!this.#held.delete(keyOf(entry.stream, entry.id))) return false;
     this.#bytes -= entry.bytes;
+    this.#removed(entry);
     this.#changed();
     this.#wake();
     return true;

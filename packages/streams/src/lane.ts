@@ -18,6 +18,8 @@ export class Lane<T> {
   #queue: { entry: Held<T>; at: number }[] = [];
   #head = 0;
   #waiting: (() => void)[] = [];
+  /** Items that are queued or being written. */
+  load = 0;
 
   constructor(limits: BatchLimits, hand: Hand<T>) {
     this.#limits = limits;
@@ -97,14 +99,4 @@ export class Lane<T> {
       this.#waiting.push(done);
     });
   }
-}
-
-/** FNV-1a over UTF-16 units: spreads keys over lanes. */
-export function laneOf(key: string, lanes: number): number {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < key.length; i++) {
-    hash ^= key.charCodeAt(i);
-    hash = Math.imul(hash, 0x01000193);
-  }
-  return (hash >>> 0) % lanes;
 }

@@ -44,12 +44,14 @@ export interface Source {
 }
 
 const labelGroup = 'label_group';
-/** JSON in hand at most, in bytes, by kind. */
+/** JSON in hand at most, in bytes, by kind: of whole fetches a batch for each session, and the next ones. */
 const maxBytes: Record<Kind, number> = {
   live: 8 * 2 ** 20,
-  backfill: 16 * 2 ** 20,
+  backfill: 24 * 2 ** 20,
   labels: 4 * 2 ** 20,
 };
+/** JSON in one batch. */
+const batchBytes = 4 * 2 ** 20;
 /** What is left of the drain for handing entries back. */
 const handBackMs = 3_000;
 
@@ -87,7 +89,7 @@ export function consumeSource(context: LaneContext, source: Source, signal: Abor
     consumer: settings.consumer ?? `${hostname()}-${process.pid}`,
     lanes: source.lanes,
     batchItems: settings.batchSize,
-    batchBytes: maxBytes[source.kind] / 4,
+    batchBytes: Math.min(batchBytes, maxBytes[source.kind] / 4),
     maxBytes: maxBytes[source.kind],
     batchMs: settings.batchTimeoutMs,
     maxAttempts: settings.maxAttempts,

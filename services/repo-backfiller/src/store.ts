@@ -14,7 +14,8 @@ import {
   showAccount,
 } from '@headwater/database/fetches';
 import type { Pool } from '@headwater/database/pool';
-import { Batcher, seam, TransientError } from '@headwater/ops';
+import { seam, TransientError } from '@headwater/ops';
+import { Batcher } from './batcher.ts';
 import type { Row } from './compare.ts';
 
 /** Repos asked about in one query. */

@@ -4,6 +4,14 @@ const src = 'packages/streams/src';
 
 export const streams: readonly Mutant[] = [
   {
+    name: 'streams/key-in-two-lanes',
+    breaks: 'entries of one key are never written at once',
+    file: `${src}/lanes.ts`,
+    from: 'let place = this.#places.get(key);',
+    to: 'let place: Place<T> | undefined;',
+    tests: [`${src}/consume.test.ts`, `${src}/lanes.test.ts`],
+  },
+  {
     name: 'streams/bytes-unbounded',
     breaks: 'Redis full: a budget in bytes as well as in entries',
     file: `${src}/scripts/append.ts`,
