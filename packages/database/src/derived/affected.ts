@@ -26,6 +26,22 @@ export function childrenSince(client: Client, parents: Moments): Promise<string[
   return since(client, 'children', children, parents);
 }
 
+const answers = {
+  name: 'replies to',
+  // One text: rows of pg cost several times what finding them does.
+  text: `SELECT string_agg(uri, chr(10)) AS uris FROM (
+      SELECT uri FROM post WHERE "replyParent" = ANY($1::text[])
+      UNION ALL SELECT uri FROM headwater.post_version WHERE parent = ANY($1::text[])
+    ) r WHERE uri COLLATE "C" NOT IN (SELECT unnest($1::text[]))`,
+};
+
+/** Posts, deleted ones too, that ever replied to one of these, and are none of these. */
+export async function repliesTo(client: Client, parents: readonly string[]): Promise<string[]> {
+  if (parents.length === 0) return [];
+  const { rows } = await client.query<{ uris: string | null }>({ ...answers, values: [parents] });
+  return rows[0]!.uris?.split('\n') ?? [];
+}
+
 const descendants = `SELECT p.uri, k.at, p."sortAt" AS moment ${keys} JOIN post p ON p."replyParent" = k.uri
   UNION ALL SELECT v.uri, k.at, v.at AS moment ${keys} JOIN headwater.post_version v ON v.parent = k.uri`;
 

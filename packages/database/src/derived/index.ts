@@ -101,6 +101,6 @@ async function follow(
   const judged = await new Judging(client, counts, { afterCommit, patient }).run(targets, posts);
   await writeOpThreads(client, targets, judged);
   const told = await writePostNotifications(client, targets, judged, written);
-  const recounted = await correctQuoteCounts(client, counts, judged, [...targets.posts.keys()], posts);
+  const recounted = await correctQuoteCounts(client, counts, judged, targets, posts);
   return [...new Set([...left, ...judged.changed, ...told, ...recounted])];
 }

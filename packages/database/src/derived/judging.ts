@@ -7,12 +7,14 @@ import {
   quotesSince,
   repliesJudgedBy,
   repliesSince,
+  repliesTo,
   rootsWithMentionRule,
 } from './affected.ts';
 import { Gates } from './gates.ts';
 import { Mentions } from './mentions.ts';
 import { Pairs } from './pairs.ts';
 import { type PastVersion, type PresentPost, Threads } from './posts.ts';
+import { type Glance, glanceAtPosts } from './settled.ts';
 import type { Targets } from './targets.ts';
 import { authorityOf, collectionOf, gateUri, postgateNsid, postNsid, threadgateNsid } from './uris.ts';
 import { isInvalidReply, judge, rulesFor, type Surroundings, type Verdict } from './verdicts.ts';
@@ -25,6 +27,8 @@ export interface Judged {
   stirred: Set<string>;
   /** Posts whose flags were changed, or whose judging depends on what was not known of before. */
   changed: Set<string>;
+  /** Posts that were not read, since they are as they should be, and reply in a thread of their author's. */
+  opReplies: Glance['opReplies'];
 }
 
 export class Judging {
@@ -38,6 +42,8 @@ export class Judging {
   private others = new Set<string>();
   private mentioned = new Mentions();
   private judged: Judged;
+  /** Posts that are as they should be, or are judged. */
+  private seen = new Set<string>();
 
   /**
    * @param how `afterCommit`: nobody will look at these posts once more, unless something changes; `patient`: whether to
@@ -49,19 +55,46 @@ export class Judging {
     this.afterCommit = how.afterCommit;
     this.patient = how.patient;
     this.threads = new Threads(client);
-    this.judged = { posts: new Map(), threads: this.threads, stirred: new Set(), changed: new Set() };
+    this.judged = {
+      posts: new Map(),
+      threads: this.threads,
+      stirred: new Set(),
+      changed: new Set(),
+      opReplies: [],
+    };
   }
 
   /** @param again posts that an earlier look changed, with all that follows from them */
   async run(targets: Targets, again: readonly string[]): Promise<Judged> {
-    const following = await childrenSince(this.client, new Map(again.map((uri) => [uri, ''])));
-    const concerned = await this.concerned(targets);
-    for (const uri of [...again, ...following]) this.judged.stirred.add(uri);
-    let uris: Iterable<string> = new Set([...targets.posts.keys(), ...concerned, ...again, ...following]);
+    let uris = targets.news.size > 0 ? await this.all(targets, again) : await this.unsettled(targets, again);
     // Each round judges what follows from the one before; most batches need one.
-    do uris = await this.round([...uris]);
-    while ((uris as string[]).length > 0);
+    while (uris.length > 0) uris = await this.round(uris);
     return this.judged;
+  }
+
+  /** Everything that is concerned: of news it matters also where nothing is to be changed. */
+  private async all(targets: Targets, again: readonly string[]): Promise<string[]> {
+    const following = await childrenSince(this.client, new Map(again.map((uri) => [uri, ''])));
+    const children = await childrenSince(this.client, targets.posts);
+    const concerned = await this.concerned(targets);
+    for (const uri of [...again, ...following, ...children, ...concerned]) this.judged.stirred.add(uri);
+    const gated = [...targets.threadGates.keys(), ...targets.postGates.keys()];
+    return [
+      ...new Set([...targets.posts.keys(), ...children, ...concerned, ...gated, ...again, ...following]),
+    ];
+  }
+
+  /** Of what is concerned, that which is not as it should be: of old records, which are many, only this counts. */
+  private async unsettled(targets: Targets, again: readonly string[]): Promise<string[]> {
+    const parents = [...new Set([...targets.posts.keys(), ...again])];
+    const children = await repliesTo(this.client, parents);
+    const concerned = await this.concerned(targets);
+    const gated = [...targets.threadGates.keys(), ...targets.postGates.keys()];
+    const others = [...again, ...children, ...concerned, ...gated];
+    this.seen = new Set([...parents, ...others]);
+    const { unsettled, opReplies } = await glanceAtPosts(this.client, targets, others);
+    this.judged.opReplies = opReplies;
+    return unsettled;
   }
 
   private async concerned(targets: Targets): Promise<string[]> {
@@ -69,14 +102,11 @@ export class Judging {
     const late = await rootsWithMentionRule(client, [...targets.mentioning]);
     const threads = new Map([...targets.threadGates, ...late.map((uri) => [uri, ''] as const)]);
     const ended = await pairsOfEnded(client, targets.endedPairs);
-    const found = [
-      await childrenSince(client, targets.posts),
+    return [
       await repliesSince(client, threads),
       await quotesSince(client, targets.postGates),
       await repliesJudgedBy(client, [...targets.pairs, ...ended]),
     ].flat();
-    for (const uri of found) this.judged.stirred.add(uri);
-    return [...found, ...targets.threadGates.keys(), ...targets.postGates.keys()];
   }
 
   /** @returns what has to be judged (again) because of this round */
@@ -106,7 +136,7 @@ export class Judging {
    */
   private async awaitParents(parents: readonly string[], posts: readonly PresentPost[]): Promise<void> {
     const shaky = new Set(parents.filter((uri) => this.threads.now(uri)?.invalidReplyRoot));
-    for (const uri of this.judged.posts.keys()) shaky.delete(uri);
+    for (const uri of [...this.seen, ...this.judged.posts.keys()]) shaky.delete(uri);
     if (shaky.size === 0) return;
     const statement = this.patient ? awaitParents : shareParents;
     const { rows } = await this.client.query<{ uri: string }>({ ...statement, values: [[...shaky]] });

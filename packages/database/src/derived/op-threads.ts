@@ -16,8 +16,10 @@ const put = {
       WHERE op_thread_reply."deletedAt" IS NULL AND excluded."deletedAt" IS NOT NULL`,
 };
 
-export async function writeOpThreads(client: Client, targets: Targets, { threads }: Judged): Promise<void> {
-  const replies = [...targets.posts.keys()].flatMap((uri) => opReplies(uri, threads));
+export async function writeOpThreads(client: Client, targets: Targets, judged: Judged): Promise<void> {
+  const settled = judged.opReplies.filter(({ uri }) => targets.posts.has(uri));
+  const replies: OpReply[] = settled.map((reply) => ({ ...reply, gone: null }));
+  for (const uri of targets.posts.keys()) replies.push(...opReplies(uri, judged.threads));
   if (replies.length === 0) return;
   const values = (['root', 'parent', 'uri', 'gone'] as const).map((column) => replies.map((r) => r[column]));
   await client.query({ ...put, values });

@@ -8,29 +8,29 @@ import { countsDeferred } from '../bulk/state.ts';
 import type { Counts } from '../counts.ts';
 import type { Client } from '../pool.ts';
 import type { Judged } from './judging.ts';
+import type { Targets } from './targets.ts';
 import { collectionOf, postNsid } from './uris.ts';
 
 const counter = 'post_agg.quoteCount';
+
+const ofAnother = `SELECT q.subject FROM quote q JOIN post p ON p.uri = q.subject AND p.cid <> q."subjectCid"`;
 
 // An edit that we have seen, or a quote of another version than the present one, now or before. Who was edited and
 // never quoted has nothing to be counted anew.
 const several = {
   name: 'quoted in several versions',
-  text: `WITH odd AS (
-      SELECT q.subject FROM unnest($3::text[]) AS u JOIN quote q ON q.uri = u
-      JOIN post p ON p.uri = q.subject AND p.cid <> q."subjectCid"
+  text: `WITH edited AS MATERIALIZED (
+      SELECT DISTINCT uri COLLATE "default" AS uri FROM headwater.post_version
+      WHERE uri = ANY($1::text[]) AND kind = 'update'
+    ), odd AS (
+      SELECT uri COLLATE "default" AS uri FROM headwater.quoted_versions WHERE uri = ANY($1::text[])
+      UNION SELECT uri FROM edited e WHERE EXISTS (SELECT FROM quote q WHERE q.subject = e.uri OFFSET 0)
+        OR EXISTS (SELECT FROM post_agg a WHERE a.uri = e.uri AND a."quoteCount" <> 0 OFFSET 0)
+      UNION ${ofAnother} WHERE q.subject = ANY($2::text[])
+      UNION ${ofAnother} WHERE q.uri = ANY($3::text[])
     )
-    SELECT s.uri, m.uri IS NOT NULL AS marked FROM unnest($1::text[], $2::bool[]) AS s(uri, named)
-    LEFT JOIN headwater.quoted_versions m ON m.uri = s.uri
-    CROSS JOIN LATERAL (
-      SELECT EXISTS (SELECT FROM headwater.post_version v WHERE v.uri = s.uri AND v.kind = 'update') AS edited OFFSET 0
-    ) e
-    WHERE m.uri IS NOT NULL OR s.uri IN (SELECT subject FROM odd)
-      OR e.edited AND EXISTS (SELECT FROM quote q WHERE q.subject = s.uri)
-      OR e.edited AND EXISTS (SELECT FROM post_agg a WHERE a.uri = s.uri AND a."quoteCount" <> 0)
-      OR s.named AND EXISTS (SELECT FROM quote q JOIN post p ON p.uri = q.subject AND p.cid <> q."subjectCid"
-        WHERE q.subject = s.uri)
-    ORDER BY s.uri`,
+    SELECT o.uri, m.uri IS NOT NULL AS marked FROM odd o
+    LEFT JOIN headwater.quoted_versions m ON m.uri = o.uri ORDER BY o.uri`,
 };
 
 // Later quotes of the present version don't tell by themselves that there are others.
@@ -56,7 +56,7 @@ const recount = {
 /**
  * Corrects the changes of counts of posts that are quoted in several versions.
  *
- * @param named posts that the batch names: quotes of another version may have come before them
+ * @param targets names posts: quotes of another version may have come before them
  * @param again posts whose counts may have been corrected by what was about to change
  * @returns the posts whose counts were corrected, or are counted like this from now on: who quotes them at the same
  *   time does not know that yet
@@ -65,20 +65,21 @@ export async function correctQuoteCounts(
   client: Client,
   counts: Counts,
   judged: Judged,
-  named: readonly string[],
+  targets: Targets,
   again: readonly string[],
 ): Promise<string[]> {
-  const quotes = [...judged.posts.values()].filter(
-    (p) => p.embeds !== null && collectionOf(p.embeds) === postNsid,
-  );
+  const quotes = new Map(targets.quotes);
+  for (const { uri, embeds } of judged.posts.values()) {
+    if (embeds !== null && collectionOf(embeds) === postNsid) quotes.set(uri, embeds);
+  }
   const deltas = [...(counts.deltas.get(counter) ?? [])];
   const touched = deltas.map(([uri]) => uri);
   // A new quote tells by itself whether it is of another version; one that is gone does not.
   const lost = deltas.filter(([, by]) => by < 0).map(([uri]) => uri);
-  const subjects = new Set([...touched, ...named, ...again, ...quotes.map((post) => post.embeds!)]);
+  const known = new Set([...targets.posts.keys(), ...again, ...lost]);
+  const subjects = new Set([...known, ...touched, ...quotes.values()]);
   if (subjects.size === 0) return [];
-  const known = new Set([...named, ...again, ...lost]);
-  const values = [[...subjects], [...subjects].map((uri) => known.has(uri)), quotes.map((post) => post.uri)];
+  const values = [[...subjects], [...known], [...quotes.keys()]];
   const odd = await client.query<{ uri: string; marked: boolean }>({ ...several, values });
   if (odd.rows.length === 0) return [];
   const unmarked = odd.rows.filter((row) => !row.marked).map((row) => row.uri);

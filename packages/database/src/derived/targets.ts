@@ -23,6 +23,8 @@ export interface Targets {
   /** Reposts and quotes, each with the post that it is of. */
   reposts: Map<string, string>;
   quotes: Map<string, string>;
+  /** Those of the posts that reply to something. */
+  replies: Set<string>;
   /** Posts that mention somebody: where they are a thread's root, its gate may let those reply. */
   mentioning: Set<string>;
   /** URIs whose news may be told: what is not only from a whole fetch. */
@@ -38,6 +40,7 @@ export function targetsOf(ops: readonly Op[], { backfillNotifications }: Derivat
     endedPairs: [],
     reposts: new Map(),
     quotes: new Map(),
+    replies: new Set(),
     mentioning: new Set(),
     news: new Set(),
   };
@@ -49,11 +52,12 @@ export function targetsOf(ops: readonly Op[], { backfillNotifications }: Derivat
 }
 
 /** What has to be looked at once more because it was changed: of what the operations named no more than this. */
-export function narrowed({ posts, reposts, quotes, news }: Targets, changed: readonly string[]): Targets {
+export function narrowed(all: Targets, changed: readonly string[]): Targets {
+  const { posts, reposts, quotes, replies, news } = all;
   const among = new Set(changed);
   const only = (named: Map<string, string>) => new Map([...named].filter(([uri]) => among.has(uri)));
   const nothing = targetsOf([], { backfillNotifications: false });
-  return { ...nothing, posts: only(posts), reposts: only(reposts), quotes: only(quotes), news };
+  return { ...nothing, posts: only(posts), reposts: only(reposts), quotes: only(quotes), replies, news };
 }
 
 function add(targets: Targets, op: Op): void {
@@ -84,6 +88,7 @@ function add(targets: Targets, op: Op): void {
 function addPost(targets: Targets, { uri, mentions, rows }: Version): void {
   for (const row of rows) {
     if (row.table === 'quote') targets.quotes.set(uri, cellOf(row, 'subject')!);
+    if (row.table === 'post' && cellOf(row, 'replyParent') !== null) targets.replies.add(uri);
   }
   if (mentions.length > 0) targets.mentioning.add(uri);
 }
