@@ -290,3 +290,12 @@ it('says that PostgreSQL is at fault when it is, and changes nothing', async () 
   await expect(applyEvents(nowhere, [[post('x')]])).rejects.toThrow(TransientError);
   await nowhere.end();
 });
+
+it('writes the newer of two versions that one part of a fresh fetch names, which none should', async () => {
+  await beginFetch(pool, { did, rev: tid(3), fetch: 'f' });
+  const both = [post('one', { rev: 3 }), post('two', { rev: 3 }), post('other', { rev: 3, rkey: 'b' })];
+  const part = both.map((event) => ({ ...event, seq: -1 })) as StreamEvent[];
+  Object.assign(part[0]!, { fetch: 'f', part: 0, fresh: true });
+  expect(await applyEvents(pool, [part])).toMatchObject({ written: 2, unchanged: 1 });
+  expect(await table('SELECT text FROM post ORDER BY text')).toEqual([{ text: 'other' }, { text: 'two' }]);
+});

@@ -57,7 +57,7 @@ export async function writeOps(
   options: DerivationOptions,
 ): Promise<Written> {
   const held = await readHeld(client, ops.merge);
-  const direct = plan(new Map(), ops.direct);
+  const direct = planDirect(ops.direct);
   const merge = plan(held, ops.merge);
   const written = [...direct.written, ...merge.written];
   const removed = merge.removed;
@@ -97,6 +97,15 @@ function plan(held: ReadonlyMap<string, Present>, ops: readonly Op[]): Plan {
     } else if (last.live) out.buried.push(last);
   }
   return out;
+}
+
+/**
+ * As plan, where nothing is held. Parts of one fetch name each URI once; should they not, the key of `record` refuses
+ * them, and what is there is read first.
+ */
+function planDirect(ops: readonly Op[]): Plan {
+  const written = ops.flatMap(({ version }) => version ?? []);
+  return { written, removed: [], buried: [], revived: [], unchanged: ops.length - written.length };
 }
 
 class Work {
