@@ -3,7 +3,11 @@ import { readSync } from 'node:fs';
 import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 
-const FIRST_SLAB = 64 * 1024;
+/** Most repos fit. */
+const FIRST_SLAB = 256 * 1024;
+/** First slabs that are kept for the next repos: memory outside of V8's heap has it collect garbage the sooner. */
+const MOST_KEPT = 16;
+const kept: Buffer[] = [];
 const LARGEST_SLAB = 4 * 1024 * 1024;
 /** How far is read ahead in the file. */
 const WINDOW = 128 * 1024;
@@ -28,6 +32,7 @@ export class BlockStore {
   /** Memory of a slab that is in the file: hundreds of them made anew would stay for long, and few can be given back. */
   #spare: Buffer = NOTHING;
   #last: Slab;
+  readonly #isOurs: boolean;
   #disposed = false;
   /** What was read from the file last. */
   #window = NOTHING;
@@ -36,7 +41,8 @@ export class BlockStore {
 
   /** With `whole`, holds these bytes as they are, without a copy; nothing is to be added then. */
   constructor(whole?: Buffer) {
-    const bytes = whole ?? Buffer.allocUnsafeSlow(FIRST_SLAB);
+    const bytes = whole ?? kept.pop() ?? Buffer.allocUnsafeSlow(FIRST_SLAB);
+    this.#isOurs = whole === undefined;
     this.#last = { bytes, base: 0, filled: whole === undefined ? 0 : whole.length };
     this.#slabs.push(this.#last);
   }
@@ -180,9 +186,15 @@ export class BlockStore {
 
   #cached: Slab = { bytes: NOTHING, base: 0, filled: 0 };
 
+  /** What `read` has given is not to be looked at any more. */
   async dispose(): Promise<void> {
+    if (this.#disposed) return;
     this.#disposed = true;
+    const first = this.#slabs[0]?.bytes;
+    if (this.#isOurs && first?.length === FIRST_SLAB && kept.length < MOST_KEPT) kept.push(first);
     this.#slabs = [];
+    this.#last = { bytes: NOTHING, base: 0, filled: 0 };
+    this.#cached = this.#last;
     this.#window = NOTHING;
     const file = this.#file;
     this.#file = undefined;

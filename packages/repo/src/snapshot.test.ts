@@ -49,6 +49,24 @@ describe('a repo that the reference library built', () => {
     30_000,
   );
 
+  test('reads so whatever was read before it, and beside it', async () => {
+    const built = await Promise.all(
+      [31, 32, 33].map((seed) => buildRepo(randomRecords(seed, 40 * (seed - 30)))),
+    );
+    const texts = async ({ car }: BuiltRepo) => (await referenceRecords(car)).map(({ json }) => json);
+    const [first, second, third] = built as [BuiltRepo, BuiltRepo, BuiltRepo];
+    const open = ({ car }: BuiltRepo) => openRepo([car], { tmpDir });
+    const kept = await open(first);
+    const ended = await open(second);
+    await ended[Symbol.asyncDispose]();
+    await ended[Symbol.asyncDispose]();
+    const opened = [kept, ...(await Promise.all([open(third), open(second)]))];
+    const read = opened.map((repo) => [...repo.records()].map((record) => JSON.parse(record.json())));
+    expect(read).toEqual([await texts(first), await texts(third), await texts(second)]);
+    for (const repo of opened) await repo[Symbol.asyncDispose]();
+    expect(() => [...ended.records()].map((record) => record.json())).toThrow('disposed of');
+  });
+
   test.each([11, 12])('reads so after updates and deletes too (seed %i)', async (seed) => {
     const { int } = random(seed);
     const built = await buildRepo(randomRecords(seed, 120));

@@ -18,6 +18,9 @@ const STEP_ENTRIES = 4096;
 const DIGEST_AT = 4;
 const cidScratch = Buffer.from(`01711220${'00'.repeat(32)}`, 'hex');
 
+/** Walks that have ended, for the next repos. */
+const walks: TreeWalk[] = [];
+
 export interface OpenRepoOptions {
   /** The account that it should be; another one is refused (`wrong-did`). */
   did?: string;
@@ -63,8 +66,11 @@ export async function openRepo(
       throw new RepoError('bad-signature', `the commit of ${commit.did} is not signed with its key`);
     }
     const tree = new WholeTree(car.index);
-    const walk = new TreeWalk().begin(car.index, car.store, commit.data, tree);
+    const walk = (walks.pop() ?? new TreeWalk()).begin(car.index, car.store, commit.data, tree);
     while (!walk.step(STEP_ENTRIES)) await breathe(options.signal);
+    walk.end();
+    // One that has seen a large repo may hold large buffers.
+    if (car.total <= STEP_BYTES) walks.push(walk);
     car.index.freeze();
     return new RepoSnapshot(car, commit, tree.table);
   } catch (error) {

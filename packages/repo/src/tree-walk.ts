@@ -9,6 +9,7 @@ import { layerOf, TreeNode } from './tree-node.ts';
 
 /** Offset of the digest in a CID. */
 const DIGEST_AT = CID_BYTES - 32;
+const NOTHING = Buffer.alloc(0);
 
 /** A node on the way from the root to where the walk is. */
 class Level {
@@ -79,6 +80,14 @@ export class TreeWalk {
   #keyLength = 0;
   /** Views of `#key` by their length: making one costs a third of hashing it. */
   #keys: Buffer[] = [];
+
+  /** Lets go of the tree. */
+  end(): void {
+    this.#index = undefined as never;
+    this.#store = undefined as never;
+    this.#visitor = undefined as never;
+    for (const level of this.#levels) level.node.bytes = NOTHING;
+  }
 
   /**
    * Goes to the root of a tree. A walk may begin anew at any time, which
