@@ -94,6 +94,35 @@ describe('beginFetch', () => {
     );
   });
 
+  it('begins in one step where nothing is known, and as ever where that has changed', async () => {
+    const [others, met] = [didOf(2), didOf(3)];
+    await applyEvents(pool, [makeRepo(new Random(3), others, 3).commits[0]!]);
+    await pool.query(`DELETE FROM headwater.repo WHERE did = $1`, [others]);
+    await beginFetches(pool, [{ did: met, rev: tid(9), fetch: 'before' }]);
+    const rev = tid(8);
+    const begun = await beginFetches(
+      pool,
+      [did, others, met].map((one) => ({ did: one, rev, fetch: 'f', unknown: true })),
+    );
+    // Rows that another indexer has left are compared with.
+    expect(Object.fromEntries(begun)).toEqual({ [did]: 'fresh', [others]: 'go', [met]: 'older' });
+    const { rows } = await pool.query('SELECT did, floor, state, fetch_id, fresh FROM headwater.repo');
+    const row = { floor: rev, state: 'fetching', fetch_id: 'f', fresh: true };
+    expect(Object.fromEntries(rows.map(({ did: one, ...rest }) => [one, rest]))).toEqual({
+      [did]: row,
+      [others]: row,
+      [met]: { ...row, floor: tid(9), fetch_id: 'before' },
+    });
+    // In one step as in several: the same row.
+    await pool.query('TRUNCATE headwater.repo');
+    await begin(8, 'f');
+    const columns = `to_jsonb(r) - 'did' - 'first_seen' - 'updated_at' AS row`;
+    const slow = await pool.query(`SELECT ${columns} FROM headwater.repo r`);
+    await beginFetches(pool, [{ did: met, rev, fetch: 'f', unknown: true }]);
+    const fast = await pool.query(`SELECT ${columns} FROM headwater.repo r WHERE did = $1`, [met]);
+    expect(fast.rows).toEqual(slow.rows);
+  });
+
   it('waits for the batch that is applying events of the repo, and that batch sees no floor', async () => {
     const repo = makeRepo(new Random(2), did, 3);
     const blocker = await pool.connect();

@@ -12,7 +12,7 @@
 import { saveAccount } from './accounts.ts';
 import { type Repo, type RepoStateName, revived } from './decide.ts';
 import { type Client, classify, inTransaction, type Pool } from './pool.ts';
-import { lockRepos, saveRepos } from './repos.ts';
+import { addFetching, lockRepos, saveRepos, withoutRows } from './repos.ts';
 
 export interface FetchStart {
   did: string;
@@ -22,6 +22,8 @@ export interface FetchStart {
   fetch: string;
   /** Compare and send even where this rev is complete. */
   force?: boolean;
+  /** Nothing was known of the repo just now: it is begun in one step, unless it has become known since. */
+  unknown?: boolean;
   /** When the fetch began, in ms: an account that was deleted before is back, one that was deleted since is not. */
   startedAt?: number;
 }
@@ -34,16 +36,40 @@ export type Begun = 'go' | 'fresh' | 'older' | 'complete';
 
 /**
  * Announces whole fetches and raises each repo's floor to its rev; durable when it returns. Many at once cost little
- * more than one: a transaction, and each of its statements, is for all of them.
+ * more than one: each statement is for all of them.
  *
  * @param starts of as many repos
  * @param patient whether to wait for repos that a transaction is writing to; else they are left out of the answer
- * @throws TransientError when PostgreSQL can't go on: nothing has begun
+ * @throws TransientError when PostgreSQL can't go on: whatever has begun may begin again, under another name
  */
-export function beginFetches(
+export async function beginFetches(
   pool: Pool,
   starts: readonly FetchStart[],
   patient = true,
+): Promise<Map<string, Begun>> {
+  const first = await beginFirst(
+    pool,
+    starts.filter(({ unknown }) => unknown),
+  );
+  const others = starts.filter(({ did }) => !first.has(did));
+  if (others.length === 0) return first;
+  return new Map([...first, ...(await beginKnown(pool, others, patient))]);
+}
+
+/** Those that nothing is known of yet: one statement, which is a transaction by itself. */
+async function beginFirst(pool: Pool, starts: readonly FetchStart[]): Promise<Map<string, Begun>> {
+  try {
+    const added = await addFetching(pool, starts);
+    return new Map([...added].map(([did, hasRows]) => [did, hasRows ? 'go' : 'fresh']));
+  } catch (err) {
+    throw classify(err);
+  }
+}
+
+function beginKnown(
+  pool: Pool,
+  starts: readonly FetchStart[],
+  patient: boolean,
 ): Promise<Map<string, Begun>> {
   return inTransaction(pool, async (client) => {
     const dids = starts.map(({ did }) => did);
@@ -81,23 +107,6 @@ function begin(repos: Map<string, Repo>, start: FetchStart): { start: FetchStart
   if (repo.floor === rev && settled && !force) return { start, answer: 'complete' };
   repos.set(did, started(repo, rev, fetch));
   return { start, answer: 'go' };
-}
-
-const rowless = {
-  name: 'repos without rows',
-  // '0' is the character after '/'.
-  text: `SELECT did FROM unnest($1::text[]) AS u(did) WHERE NOT EXISTS (
-    SELECT 1 FROM record WHERE uri > 'at://' || u.did || '/' AND uri < 'at://' || u.did || '0')`,
-};
-
-/** Those of which not one row is there. What live events write from now on is above the floor, and needs no comparison. */
-async function withoutRows(client: Client, starts: readonly FetchStart[]): Promise<Set<string>> {
-  if (starts.length === 0) return new Set();
-  const { rows } = await client.query<{ did: string }>({
-    ...rowless,
-    values: [starts.map(({ did }) => did)],
-  });
-  return new Set(rows.map(({ did }) => did));
 }
 
 function started(repo: Repo, rev: string, fetch: string): Repo {

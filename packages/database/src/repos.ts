@@ -1,6 +1,6 @@
 import type { Link } from './chain.ts';
 import type { GapReason, Repo, RepoStateName } from './decide.ts';
-import type { Client } from './pool.ts';
+import type { Client, Pool } from './pool.ts';
 import { formatRanges, parseRanges } from './ranges.ts';
 
 interface RepoRow {
@@ -130,4 +130,50 @@ export async function saveRepos(client: Client, repos: readonly Repo[]): Promise
     repos.map((r) => r.actor),
   ];
   await client.query({ ...updateRepos, values });
+}
+
+/** '0' is the character after '/'. */
+const hasRows = (did: string) =>
+  `EXISTS (SELECT 1 FROM record WHERE uri > 'at://' || ${did} || '/' AND uri < 'at://' || ${did} || '0')`;
+
+/*
+ * A repo that has no row has no tombstones, and nobody can give it records before its row is there. Records may stand
+ * here all the same, of another indexer.
+ */
+const insertFetching = {
+  name: 'repo insert, fetching',
+  text: `INSERT INTO headwater.repo AS r (did, state, floor, fetch_id)
+    SELECT did, 'fetching', rev, id FROM unnest($1::text[], $2::text[], $3::text[]) AS u(did, rev, id)
+    ORDER BY did ON CONFLICT DO NOTHING RETURNING did, ${hasRows('r.did')} AS rows`,
+};
+
+/**
+ * Makes the rows of repos whose first fetch begins, where they are missing.
+ *
+ * @returns those that it made, and whether there are records of them
+ */
+export async function addFetching(
+  client: Client | Pool,
+  starts: readonly { did: string; rev: string; fetch: string }[],
+): Promise<Map<string, boolean>> {
+  if (starts.length === 0) return new Map();
+  const values = [
+    starts.map(({ did }) => did),
+    starts.map(({ rev }) => rev),
+    starts.map(({ fetch }) => fetch),
+  ];
+  const { rows } = await client.query<{ did: string; rows: boolean }>({ ...insertFetching, values });
+  return new Map(rows.map(({ did, rows }) => [did, rows]));
+}
+
+const rowless = {
+  name: 'repos without rows',
+  text: `SELECT did FROM unnest($1::text[]) AS u(did) WHERE NOT ${hasRows('u.did')}`,
+};
+
+/** Those of which not one row is there. What live events write from now on is above the floor, and needs no comparison. */
+export async function withoutRows(client: Client, repos: readonly { did: string }[]): Promise<Set<string>> {
+  if (repos.length === 0) return new Set();
+  const { rows } = await client.query<{ did: string }>({ ...rowless, values: [repos.map(({ did }) => did)] });
+  return new Set(rows.map(({ did }) => did));
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Identity } from './document.ts';
 import type { IdentityReason } from './errors.ts';
 
@@ -36,8 +36,8 @@ export class DocumentCache {
 
   /** The key that holds a DID, if it is held at all. */
   keyOf(did: string): string {
-    const hash = createHash('sha256').update(did).digest().readUInt32BE(0);
-    return `${this.#options.keyPrefix}:${hash % this.#options.slots}`;
+    const number = hash('sha256', did, 'buffer').readUInt32BE(0);
+    return `${this.#options.keyPrefix}:${number % this.#options.slots}`;
   }
 
   async get(did: string): Promise<Remembered | undefined> {

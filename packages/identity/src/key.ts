@@ -19,16 +19,15 @@ export function didKeyOf(method: { type?: unknown; publicKeyMultibase?: unknown 
   if (typeof publicKeyMultibase !== 'string' || publicKeyMultibase[0] !== 'z') return undefined;
   const bytes = base58Decode(publicKeyMultibase.slice(1));
   if (!bytes) return undefined;
-  if (type === 'Multikey') return fromMultikey(bytes);
+  if (type === 'Multikey') return isUsable(bytes) ? `did:key:${publicKeyMultibase}` : undefined;
   const prefix = typeof type === 'string' && Object.hasOwn(LEGACY, type) ? LEGACY[type] : undefined;
   const point = prefix && compress(bytes);
   return prefix && point ? format(prefix, point) : undefined;
 }
 
-function fromMultikey(bytes: Uint8Array): string | undefined {
-  const known = [K256, P256].find((p) => p[0] === bytes[0] && p[1] === bytes[1]);
-  const point = bytes.subarray(2);
-  return known && isCompressed(point) ? format(known, point) : undefined;
+function isUsable(multikey: Uint8Array): boolean {
+  const isKnown = [K256, P256].some((p) => p[0] === multikey[0] && p[1] === multikey[1]);
+  return isKnown && isCompressed(multikey.subarray(2));
 }
 
 function isCompressed(point: Uint8Array): boolean {

@@ -67,7 +67,6 @@ export class DocumentSource {
 
   /** Asks until there is an answer that means something: 200, 404, 410 and other 4xx. */
   async #ask(did: string, url: string, gate: Gate): Promise<HttpAnswer> {
-    const host = new URL(url).host;
     let last: { cause?: unknown; retryAfterMs?: number | undefined; status?: number } = {};
     for (let attempt = 1; attempt <= this.#options.tries; attempt++) {
       if (gate.pausedMs > MAX_WAIT_MS) {
@@ -86,6 +85,7 @@ export class DocumentSource {
       if (attempt < this.#options.tries) await sleep(backoff(attempt, { baseMs: 200, maxMs: 2_000 }));
     }
     const { cause, retryAfterMs, status } = last;
+    const { host } = new URL(url);
     throw new IdentityError('unavailable', did, `${host} gave no answer${status ? `: ${status}` : ''}`, {
       cause,
       host,

@@ -7,6 +7,7 @@
  * state, so a crash can neither repeat nor lose anything here.
  */
 export { backoff, sleep, TransientError, untilAborted } from './backoff.ts';
+export { Batcher } from './batcher.ts';
 export { createLogger, type Logger } from './log.ts';
 export { Metrics } from './metrics.ts';
 export { type OpsServer, startOpsServer } from './ops-server.ts';

@@ -1,10 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { backoff, seam, sleep } from '@headwater/ops';
+import { Batcher, backoff, seam, sleep } from '@headwater/ops';
 import { abortable, isPassing } from './errors.ts';
 import type { Hand, Held } from './hand.ts';
 import { keysOf } from './keys.ts';
 import type { Settings } from './options.ts';
 import { ackScript, beginScript, buryScript, failScript, parkScript } from './scripts/endings.ts';
+
+/** Entries that are done with, and for which reason they were dropped, if so. */
+interface Ended<T> {
+  entries: readonly Held<T>[];
+  dropped: string | undefined;
+}
 
 /** Ids that one script call takes: Lua unpacks no more than some thousands. */
 const chunk = 1000;
@@ -18,6 +24,7 @@ export class Endings<T> {
   readonly #settings: Settings<T>;
   readonly #hand: Hand<T>;
   readonly #hard: AbortSignal;
+  readonly #ended = new Map<string, Batcher<Ended<T>, never>>();
 
   constructor(settings: Settings<T>, hand: Hand<T>, hard: AbortSignal) {
     this.#settings = settings;
@@ -27,20 +34,38 @@ export class Endings<T> {
 
   /** Acknowledges and deletes entries that are written, or dropped for a reason. */
   async done(entries: readonly Held<T>[], dropped?: string): Promise<void> {
-    const { redis, group, metrics } = this.#settings;
     for (const [stream, some] of Map.groupBy(entries, (entry) => entry.stream)) {
-      const { attempts } = keysOf(redis, stream);
-      for (let at = 0; at < some.length; at += chunk) {
-        const part = some.slice(at, at + chunk);
-        const args = [group, ...part.map((entry) => entry.id)];
-        seam('streams:before-acknowledge');
-        const acked = await this.#insist(() => ackScript.run(redis, [stream, attempts], args));
-        if (acked === undefined) return;
-        seam('streams:acknowledged');
-        metrics.ended(stream, dropped === undefined ? 'written' : 'dropped', dropped ?? '', part.length);
-        for (const entry of part) this.#hand.remove(entry);
-      }
+      await this.#endedOf(stream).get({ entries: some, dropped });
     }
+  }
+
+  /** What ends at about the same time is acknowledged together. */
+  #endedOf(stream: string): Batcher<Ended<T>, never> {
+    let batcher = this.#ended.get(stream);
+    if (!batcher) {
+      batcher = new Batcher((all) => this.#acknowledge(stream, all), chunk);
+      this.#ended.set(stream, batcher);
+    }
+    return batcher;
+  }
+
+  async #acknowledge(stream: string, all: readonly Ended<T>[]) {
+    const { redis, group, metrics } = this.#settings;
+    const { attempts } = keysOf(redis, stream);
+    const single = all.flatMap(({ entries, dropped }) => entries.map((entry) => ({ entry, dropped })));
+    for (let at = 0; at < single.length; at += chunk) {
+      const part = single.slice(at, at + chunk);
+      const args = [group, ...part.map(({ entry }) => entry.id)];
+      seam('streams:before-acknowledge');
+      const acked = await this.#insist(() => ackScript.run(redis, [stream, attempts], args));
+      if (acked === undefined) break;
+      seam('streams:acknowledged');
+      for (const [why, some] of Map.groupBy(part, ({ dropped }) => dropped)) {
+        metrics.ended(stream, why === undefined ? 'written' : 'dropped', why ?? '', some.length);
+      }
+      for (const { entry } of part) this.#hand.remove(entry);
+    }
+    return new Map<Ended<T>, never>();
   }
 
   /** Counts a failed try. @returns false when it could not be counted, or the entry has ended elsewhere */

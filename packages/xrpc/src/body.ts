@@ -40,7 +40,7 @@ export async function* limitedBody(
   stop: Stop,
 ): AsyncGenerator<Uint8Array> {
   try {
-    const sent = capped(paced(raw, url, limits, stop), url, limits.maxBytes);
+    const sent = paced(raw, url, limits, stop);
     if (encoding === 'identity') yield* sent;
     else yield* capped(inflated(sent), url, limits.maxBytes);
   } catch (err) {
@@ -62,9 +62,13 @@ async function* capped(source: AsyncIterable<Uint8Array>, url: URL, maxBytes: nu
   let bytes = 0;
   for await (const chunk of source) {
     bytes += chunk.byteLength;
-    if (bytes > maxBytes) throw new XrpcError('too-large', `${url.host}: a body above ${maxBytes} bytes`);
+    checkSize(bytes, url, maxBytes);
     yield chunk;
   }
+}
+
+function checkSize(bytes: number, url: URL, maxBytes: number): void {
+  if (bytes > maxBytes) throw new XrpcError('too-large', `${url.host}: a body above ${maxBytes} bytes`);
 }
 
 async function* inflated(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
@@ -78,13 +82,15 @@ async function* inflated(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint
 }
 
 /**
- * Stops a source that is too slow. A host has `graceMs` of credit; waiting for
+ * Stops a source that is too large, or too slow. A host has `graceMs` of credit; waiting for
  * it spends the credit, bytes at the floor's price earn it back up to the
  * full. So a fast start doesn't pay for a stall, and the time that our own
  * reader takes is never the host's fault.
  */
-async function* paced(raw: Readable, url: URL, { minBytesPerSecond, graceMs }: BodyLimits, stop: Stop) {
+async function* paced(raw: Readable, url: URL, limits: BodyLimits, stop: Stop) {
+  const { minBytesPerSecond, graceMs, maxBytes } = limits;
   let creditMs = graceMs;
+  let bytes = 0;
   const chunks = raw[Symbol.asyncIterator]();
   for (;;) {
     const from = performance.now();
@@ -94,6 +100,8 @@ async function* paced(raw: Readable, url: URL, { minBytesPerSecond, graceMs }: B
     const next = await chunks.next().finally(() => clearTimeout(timer));
     if (next.done) return;
     const chunk: Uint8Array = next.value;
+    bytes += chunk.byteLength;
+    checkSize(bytes, url, maxBytes);
     const earnedMs = (chunk.byteLength / minBytesPerSecond) * 1000;
     creditMs = Math.min(graceMs, Math.max(0, creditMs - (performance.now() - from)) + earnedMs);
     yield chunk;

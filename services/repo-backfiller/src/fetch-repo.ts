@@ -109,6 +109,16 @@ class Fetch {
   }
 
   async run(): Promise<Outcome> {
+    const outcome = await this.#withSlot();
+    if (outcome.end === 'sent') {
+      // Others have its slot and its memory by now: so many that are sent are marked at once.
+      await this.#context.store.sent(this.#task.job.did, outcome.fetch);
+      seam('backfiller:sent-marked');
+    }
+    return outcome;
+  }
+
+  async #withSlot(): Promise<Outcome> {
     const { slots, lanes, metrics } = this.#context;
     const { stopping } = this.#task;
     const { host } = new URL(this.#identity.pds);
@@ -147,6 +157,7 @@ class Fetch {
         job: this.#task.id,
         startedAt,
         force: this.#need.compare,
+        unknown: this.#known === undefined,
         // The lister and the PDS agree that the account is active: what hid it is over.
         showAccount: job.active && this.#known?.accountStatus != null,
         signal,

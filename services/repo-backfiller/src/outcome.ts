@@ -5,8 +5,8 @@ import type { LaneOutcome } from './lanes/host-lanes.ts';
 
 /** How the look at one repo ended. */
 export type Outcome =
-  /** All differences are in the stream. */
-  | { end: 'sent' }
+  /** All differences are in the stream, under this name. */
+  | { end: 'sent'; fetch: string }
   /** Nothing to fetch: what is stored (or on its way) is not older than what was listed or fetched. */
   | { end: 'unchanged' | 'on-its-way' | 'older' }
   /** The host says that the account is not active: noted, looked at again when it is listed as active. */

@@ -25,6 +25,8 @@ export interface SendOptions {
   startedAt: Date;
   /** Compare although this very rev is complete. */
   force: boolean;
+  /** Nothing was known of the repo. */
+  unknown: boolean;
   /** Say that the account is active. */
   showAccount: boolean;
   signal: AbortSignal;
@@ -41,7 +43,7 @@ const LOGGED_PER_REPO = 3;
 export async function sendDifferences(
   snapshot: RepoSnapshot,
   context: SendContext,
-  { job, startedAt, force, showAccount, signal }: SendOptions,
+  { job, startedAt, force, unknown, showAccount, signal }: SendOptions,
 ): Promise<Outcome> {
   const { store, producer, metrics, log, wanted, limits } = context;
   const { did, rev, commit, data } = snapshot;
@@ -49,7 +51,7 @@ export async function sendDifferences(
   const fetch = `${job}.${randomUUID().slice(0, 8)}`;
   // Other jobs share the producer: if Redis loses parts of this one, whoever notices, this one must begin again.
   const { generation } = producer;
-  const begun = await store.begin({ did, rev, fetch, force, startedAt: startedAt.getTime() });
+  const begun = await store.begin({ did, rev, fetch, force, unknown, startedAt: startedAt.getTime() });
   if (begun === 'complete' || begun === 'older') return { end: begun === 'complete' ? 'unchanged' : 'older' };
 
   seam('backfiller:fetch-begun');
@@ -68,11 +70,9 @@ export async function sendDifferences(
   if (showAccount) await parts.showAccount();
   await parts.finish();
   seam('backfiller:all-sent');
-  await store.sent(did, fetch);
-  seam('backfiller:sent-marked');
   for (const [type, count] of Object.entries(parts.counts)) metrics.events.inc({ type }, count);
   log.debug({ did, job, fetch, rev, parts: parts.parts, ...parts.counts }, 'sent a repo');
-  return { end: 'sent' };
+  return { end: 'sent', fetch };
 }
 
 function reporter({ did, rev }: RepoSnapshot, { metrics, log }: SendContext) {

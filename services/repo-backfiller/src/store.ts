@@ -14,8 +14,7 @@ import {
   showAccount,
 } from '@headwater/database/fetches';
 import type { Pool } from '@headwater/database/pool';
-import { seam, TransientError } from '@headwater/ops';
-import { Batcher } from './batcher.ts';
+import { Batcher, seam, TransientError } from '@headwater/ops';
 import type { Row } from './compare.ts';
 
 /** Repos asked about in one query. */
