@@ -100,10 +100,18 @@ function* altered(
 /** Every second record, as it stood before it was changed: the half that a later fetch finds. */
 export function everySecondEarlier(record: RepoRecord, index: number): SnapshotRecord | null {
   if (index % 2 === 1) return null;
-  const { path, collection, rkey } = record;
+  const { path, collection } = record;
   const json = `${record.json().slice(0, -1)},"before":true}`;
   const cid = cidOf(json);
-  return { path, collection, rkey, cid, writeCid: (to) => to.ascii(cid), writeJson: (to) => to.utf8(json) };
+  const writeRkey = record.writeRkey.bind(record);
+  return {
+    path,
+    collection,
+    cid,
+    writeRkey,
+    writeCid: (to) => to.ascii(cid),
+    writeJson: (to) => to.utf8(json),
+  };
 }
 
 /** A rev long before any of this. */

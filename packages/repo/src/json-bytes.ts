@@ -62,6 +62,15 @@ export class JsonBytes {
     this.length += bytes.length;
   }
 
+  /** Appends a short range of ASCII as it is: a view of it would cost more than its copy. */
+  asciiBytes(bytes: Uint8Array, start: number, end: number): void {
+    this.#reserve(end - start);
+    const out = this.#out;
+    let o = this.length;
+    for (let i = start; i < end; i++) out[o++] = bytes[i]!;
+    this.length = o;
+  }
+
   /** Appends one byte of ASCII. */
   byte(byte: number): void {
     this.#reserve(1);

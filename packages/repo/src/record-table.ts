@@ -1,4 +1,5 @@
 import { RepoError } from './errors.ts';
+import type { JsonBytes } from './json-bytes.ts';
 import { isNsid, isRecordKey, slashOf } from './repo-path.ts';
 import { latin1Text } from './text.ts';
 
@@ -48,6 +49,11 @@ export class RecordTable {
 
   rkey(n: number): string {
     return latin1Text(this.#rkeys, this.#end(n - 1), this.#end(n));
+  }
+
+  /** Appends the record key of record `n`. */
+  writeRkey(n: number, to: JsonBytes): void {
+    to.asciiBytes(this.#rkeys, this.#end(n - 1), this.#end(n));
   }
 
   #end(n: number): number {

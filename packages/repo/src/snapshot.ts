@@ -189,7 +189,7 @@ export class RepoSnapshot implements AsyncDisposable {
       const { name, from } = table.collections[run]!;
       const to = table.collections[run + 1]?.from ?? table.count;
       for (let n = from; n < to; n++) {
-        yield new RepoRecord(this.#source, name, table.rkey(n), table.block(n));
+        yield new RepoRecord(this.#source, table, name, n);
       }
     }
   }
@@ -207,15 +207,22 @@ interface RecordSource {
 /** One record of a snapshot. Its block is read when it is asked for. */
 export class RepoRecord {
   readonly collection: string;
-  readonly rkey: string;
   #source: RecordSource;
+  #table: RecordTable;
+  /** Its number in the table. */
+  #n: number;
   #block: number;
 
-  constructor(source: RecordSource, collection: string, rkey: string, block: number) {
+  constructor(source: RecordSource, table: RecordTable, collection: string, n: number) {
     this.#source = source;
+    this.#table = table;
     this.collection = collection;
-    this.rkey = rkey;
-    this.#block = block;
+    this.#n = n;
+    this.#block = table.block(n);
+  }
+
+  get rkey(): string {
+    return this.#table.rkey(this.#n);
   }
 
   get path(): string {
@@ -263,6 +270,11 @@ export class RepoRecord {
     const length = index.length(this.#block);
     const buffer = store.read(index.position(this.#block), length);
     appendRecord(to, buffer, store.offset, store.offset + length);
+  }
+
+  /** Appends the record key, which has nothing to be escaped. */
+  writeRkey(to: JsonBytes): void {
+    this.#table.writeRkey(this.#n, to);
   }
 
   /** Appends the text of the record's CID. */

@@ -10,8 +10,8 @@ async function* stream(rows: Row[]) {
   for (let at = 0; at < rows.length; at += 3) yield rows.slice(at, at + 3);
 }
 const recordOf = (path: string, cid: string) => {
-  const [collection, rkey] = path.split('/') as [string, string];
-  return { path, collection, rkey, cid, writeCid() {}, writeJson() {} };
+  const [collection] = path.split('/') as [string];
+  return { path, collection, cid, writeRkey() {}, writeCid() {}, writeJson() {} };
 };
 const byPath = (a: { path: string }, b: { path: string }) => (a.path < b.path ? -1 : 1);
 

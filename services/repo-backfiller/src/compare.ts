@@ -16,8 +16,9 @@ export interface Row {
 export interface SnapshotRecord {
   path: string;
   collection: string;
-  rkey: string;
   cid: string;
+  /** Appends the record key. */
+  writeRkey(to: JsonBytes): void;
   /** Appends the text of the CID. */
   writeCid(to: JsonBytes): void;
   /** Appends the record. @throws RepoError when it can't be said in lexicon JSON; then nothing is appended */
@@ -61,7 +62,8 @@ export async function compare({ records, rows, rev, wanted, to }: CompareOptions
         await setImmediate();
       }
       if (!wanted(record.collection)) continue;
-      const { path } = record;
+      // Where there are no rows nobody asks for its text.
+      const path = ours.row ? record.path : '';
       for (let row = ours.row; row !== undefined && row.path < path; row = ours.row) {
         await remove(row, rev, wanted, to);
         await ours.goOn();

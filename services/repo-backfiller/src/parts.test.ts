@@ -15,8 +15,8 @@ const repo = {
 const recordOf = (rkey: string, json: string | RepoError = '{"$type":"a.b.c","text":"\\u0000 é"}') => ({
   path: `a.b.c/${rkey}`,
   collection: 'a.b.c',
-  rkey,
   cid: `cid-${rkey}`,
+  writeRkey: (to: JsonBytes) => to.ascii(rkey),
   writeCid: (to: JsonBytes) => to.ascii(`cid-${rkey}`),
   writeJson: (to: JsonBytes) => {
     to.ascii('{');

@@ -93,7 +93,7 @@ export class Parts implements Differences {
     try {
       json.ascii(this.#events === 0 ? '[' : betweenEvents);
       json.raw(this.#headOf(type, record.collection));
-      json.ascii(record.rkey);
+      record.writeRkey(json);
       json.ascii(recordEventCid);
       record.writeCid(json);
       json.ascii(recordEventTail(this.#first()));
