@@ -68,7 +68,8 @@ export async function writeOps(
   const { counts, deletedRows, deletedJson, insertedRows } = work;
   const all = [...ops.direct, ...ops.merge];
   const changed = { written, removed, deletedRows, deletedJson, insertedRows };
-  const judged = await derive({ client, ops: all, held, ...changed, counts, options });
+  const named = { ops: all, fresh: ops.direct.length, held };
+  const judged = await derive({ client, ...named, ...changed, counts, options });
   const rows = new Map<string, number>([...insertedRows].map(([table, list]) => [table, list.length]));
   rows.set('record', written.length);
   return {

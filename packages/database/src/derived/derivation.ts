@@ -10,6 +10,8 @@ export interface Changes {
   client: Client;
   /** Every operation of the batch, in the order of delivery, those without effect included. */
   ops: readonly Op[];
+  /** So many of them, the first, were written without reading: each is the first that is heard of its URI. */
+  fresh: number;
   /** What was held of their URIs before: rows and tombstones. Nothing for repos written without reading. */
   held: ReadonlyMap<string, Held & { tombstone: boolean }>;
   /** New versions of records, their rows written already. */

@@ -22,7 +22,11 @@ const factNsids = new Set([postNsid, ...gateNsids, ...pairNsids]);
 
 /** Writes down everything that a batch says of the past. Idempotent. */
 export async function recordFacts(changes: Changes): Promise<void> {
-  const byNsid = Map.groupBy(outcomesOf(changes, factNsids), (outcome) => outcome.nsid);
+  // A record's first version ends nothing, and is itself what is there; gates are kept with all their versions.
+  const saysNothing = (op: Op, i: number) =>
+    i < changes.fresh && op.version !== null && !op.update && !gateNsids.includes(op.nsid);
+  const outcomes = outcomesOf(changes, factNsids, (op, i) => !saysNothing(op, i));
+  const byNsid = Map.groupBy(outcomes, (outcome) => outcome.nsid);
   const posts = byNsid.get(postNsid) ?? [];
   await insert(changes, putVersion, postVersions(changes, posts), 8);
   const gates = gateNsids.flatMap((nsid) => byNsid.get(nsid) ?? []);

@@ -32,7 +32,7 @@ import { settleOptOuts } from './opt-outs.ts';
 import { writePostNotifications } from './post-notifications.ts';
 import { correctQuoteCounts } from './quote-counts.ts';
 import { removeWhatEnded } from './removals.ts';
-import { writeSubjectNotifications } from './subject-notifications.ts';
+import { forgetNotifications, writeSubjectNotifications } from './subject-notifications.ts';
 import { narrowed, type Targets, targetsOf } from './targets.ts';
 import { collectionOf, postNsid } from './uris.ts';
 
@@ -42,11 +42,14 @@ import { collectionOf, postNsid } from './uris.ts';
  * @returns posts that the batch does not name and that were judged otherwise than before: to be looked at again
  */
 export async function derive(changes: Changes): Promise<string[]> {
-  const targets = targetsOf(changes.ops, changes.options);
   await recordFacts(changes);
   await settleOptOuts(changes);
+  await forgetNotifications(changes);
+  const { deferred = false, backfillNotifications } = changes.options;
+  if (deferred && !backfillNotifications && !changes.ops.some((op) => op.live)) return [];
+  const targets = targetsOf(changes.ops, changes.options);
   await writeSubjectNotifications(changes, targets);
-  if (changes.options.deferred) return [];
+  if (deferred) return [];
   const look = { written: changes.written, again: [], afterCommit: false, patient: false };
   const changed = await follow(changes.client, targets, changes.counts, look);
   return changed.filter((uri) => !targets.posts.has(uri));

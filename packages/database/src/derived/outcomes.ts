@@ -17,9 +17,13 @@ export interface Outcome {
   endRev: string | undefined;
 }
 
-/** Outcomes of every URI of these collections that the batch named. */
-export function outcomesOf(changes: Changes, nsids: ReadonlySet<string>): Outcome[] {
-  const relevant = changes.ops.filter((op) => nsids.has(op.nsid));
+/** Outcomes of every URI of these collections that the batch named, but for those of which `relevant` takes no operation. */
+export function outcomesOf(
+  changes: Changes,
+  nsids: ReadonlySet<string>,
+  isRelevant: (op: Op, index: number) => boolean = () => true,
+): Outcome[] {
+  const relevant = changes.ops.filter((op, i) => nsids.has(op.nsid) && isRelevant(op, i));
   return [...Map.groupBy(relevant, (op) => op.uri)].map(([uri, ops]) => outcomeOf(changes, uri, ops));
 }
 

@@ -21,9 +21,10 @@ const several = {
   name: 'quoted in several versions',
   text: `WITH edited AS MATERIALIZED (
       SELECT DISTINCT uri COLLATE "default" AS uri FROM headwater.post_version
-      WHERE uri = ANY($1::text[]) AND kind = 'update'
+      WHERE uri = ANY($1::text[] || $2::text[]) AND kind = 'update'
     ), odd AS (
-      SELECT uri COLLATE "default" AS uri FROM headwater.quoted_versions WHERE uri = ANY($1::text[])
+      SELECT uri COLLATE "default" AS uri FROM headwater.quoted_versions
+      WHERE uri = ANY($1::text[] || $2::text[])
       UNION SELECT uri FROM edited e WHERE EXISTS (SELECT FROM quote q WHERE q.subject = e.uri OFFSET 0)
         OR EXISTS (SELECT FROM post_agg a WHERE a.uri = e.uri AND a."quoteCount" <> 0 OFFSET 0)
       UNION ${ofAnother} WHERE q.subject = ANY($2::text[])
@@ -77,9 +78,9 @@ export async function correctQuoteCounts(
   // A new quote tells by itself whether it is of another version; one that is gone does not.
   const lost = deltas.filter(([, by]) => by < 0).map(([uri]) => uri);
   const known = new Set([...targets.posts.keys(), ...again, ...lost]);
-  const subjects = new Set([...known, ...touched, ...quotes.values()]);
-  if (subjects.size === 0) return [];
-  const values = [[...subjects], [...known], [...quotes.keys()]];
+  const others = new Set([...touched, ...quotes.values()].filter((uri) => !known.has(uri)));
+  if (known.size + others.size === 0) return [];
+  const values = [[...others], [...known], [...quotes.keys()]];
   const odd = await client.query<{ uri: string; marked: boolean }>({ ...several, values });
   if (odd.rows.length === 0) return [];
   const unmarked = odd.rows.filter((row) => !row.marked).map((row) => row.uri);

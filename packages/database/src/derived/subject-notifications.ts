@@ -16,15 +16,14 @@ const ofRows = ['like', 'repost', 'follow', 'verification'] as const;
 const forgotten = new Set(['app.bsky.feed.like', 'app.bsky.feed.repost', 'app.bsky.graph.follow', postNsid]);
 
 export async function writeSubjectNotifications(changes: Changes, targets: Targets): Promise<void> {
-  await forget(changes);
   if (targets.news.size === 0) return;
   const told = [...tellRows(changes, targets)];
   await addNotifications(changes.client, told);
   await tellOnce(changes, [...tellVersions(changes, targets)]);
 }
 
-/** Of records that are gone, and of those that lost their place to an earlier one of the same subject. */
-async function forget({ client, removed, deletedRows }: Changes): Promise<void> {
+/** Forgets what was told of records that are gone, and of those that lost their place to an earlier one of the same subject. */
+export async function forgetNotifications({ client, removed, deletedRows }: Changes): Promise<void> {
   const gone = removed.filter((uri) => forgotten.has(uri.split('/', 4)[3]!));
   const really = new Set(removed);
   const displaced = ofRows.flatMap((table) =>
