@@ -113,7 +113,8 @@ export class HostLanes implements AsyncDisposable {
     }
     const lane = new Lane(host, token, this);
     this.#held.set(token, lane);
-    await sleep(waitMs, signal);
+    // A timer of 0 takes a millisecond, and the loop a turn of its own.
+    if (waitMs > 0) await sleep(waitMs, signal);
     return lane;
   }
 
@@ -139,7 +140,7 @@ export class HostLanes implements AsyncDisposable {
   /** Counts one more request of a holder, and waits for its time. */
   async request(host: string, signal: AbortSignal): Promise<void> {
     const waitMs = await this.#run(requestScript, host, [this.#intervalMs, this.#burstMs, KEEP_MS]);
-    await sleep(waitMs as number, signal);
+    if ((waitMs as number) > 0) await sleep(waitMs as number, signal);
   }
 
   /** Gives a turn back. @returns for how long the host is parked now, in ms */
