@@ -19,6 +19,9 @@ import type { Row } from './compare.ts';
 
 /** Repos asked about in one query. */
 const ASKED_AT_ONCE = 500;
+/** How long repos that begin (and hold a slot), or are sent (and hold none), wait for others: each commit costs as much as many. */
+const BEGIN_MS = 4;
+const SENT_MS = 20;
 
 /** Statuses of accounts that follow from what a PDS answers; RepoNotFound says nothing of the account. */
 const statusOf: Record<string, string> = {
@@ -43,8 +46,8 @@ export class RepoStore {
     this.#pool = pool;
     this.#known = new Batcher((dids) => ours(knownRevs(pool, dids)), ASKED_AT_ONCE);
     this.#listed = new Batcher((all) => ours(this.#mark(all)), ASKED_AT_ONCE);
-    this.#begun = new Batcher((all) => ours(this.#begin(all)), ASKED_AT_ONCE);
-    this.#sent = new Batcher((all) => ours(this.#markSent(all)), ASKED_AT_ONCE);
+    this.#begun = new Batcher((all) => ours(this.#begin(all)), ASKED_AT_ONCE, BEGIN_MS);
+    this.#sent = new Batcher((all) => ours(this.#markSent(all)), ASKED_AT_ONCE, SENT_MS);
   }
 
   /** What is stored of a repo; questions of many workers go together. */
