@@ -135,3 +135,18 @@ it('a reply is judged by a parent of which only the past is known', async () => 
     { uri: uriOf(bob, 'b'), invalid: null },
   ]);
 });
+
+it('a quote is judged by a gate that comes after it, and was there before it', async () => {
+  const record = refTo(uriOf(ann, 'a'));
+  const embed = { $type: 'app.bsky.embed.record', record };
+  const embeddingRules = [{ $type: `${postgateNsid}#disableRule` }];
+  const gate = { post: uriOf(ann, 'a'), embeddingRules };
+  const events = [
+    event({ did: bob, rkey: 'b' }, 3, { text: 'b', embed }, { old: true }),
+    event({ did: ann, rkey: 'a', nsid: postgateNsid }, 2, gate, { old: true }),
+  ];
+  for (const one of events) await applyEvents(pool, [[one]]);
+  expect((await pool.query('SELECT uri, "violatesEmbeddingRules" AS violates FROM post')).rows).toEqual([
+    { uri: uriOf(bob, 'b'), violates: true },
+  ]);
+});
