@@ -4,6 +4,7 @@ import { planEntry, type Repo } from './decide.ts';
 import type { Client } from './pool.ts';
 import type { AccountState } from './prepare.ts';
 import { saveRepos } from './repos.ts';
+import { together } from './together.ts';
 
 /** Takes what was learnt of an account, as an account event of that time would be taken. */
 export async function saveAccount(
@@ -38,11 +39,11 @@ const unsay = { name: 'departure ended', text: 'DELETE FROM headwater.departure 
 /** Begins and ends departures of repos whose account status has changed. Their locks are held. */
 export async function noteDepartures(client: Client, repos: readonly Repo[]): Promise<void> {
   const [gone, here] = [repos.filter(isGone), repos.filter((repo) => !isGone(repo))];
-  if (gone.length > 0) {
-    const times = gone.map((repo) => repo.account!.time);
-    await client.query({ ...say, values: [gone.map((repo) => repo.did), times] });
-  }
-  if (here.length > 0) await client.query({ ...unsay, values: [here.map((repo) => repo.did)] });
+  const times = gone.map((repo) => repo.account!.time);
+  await together(
+    gone.length > 0 && client.query({ ...say, values: [gone.map((repo) => repo.did), times] }),
+    here.length > 0 && client.query({ ...unsay, values: [here.map((repo) => repo.did)] }),
+  );
 }
 
 /** Whether the last word on an account is that it was deleted. */

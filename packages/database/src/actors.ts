@@ -1,5 +1,6 @@
 import { type Repo, upstreamStatus } from './decide.ts';
 import type { Client } from './pool.ts';
+import { together } from './together.ts';
 
 const insertActors = {
   name: 'actor insert',
@@ -24,8 +25,10 @@ export async function addActors(client: Client, repos: readonly Repo[], now: num
   if (repos.length === 0) return;
   const at = new Date(now).toISOString();
   const dids = repos.map((r) => r.did);
-  await client.query({ ...insertActors, values: [dids, dids.map(() => at), repos.map(statusOf)] });
-  await requestHandles(client, dids, false);
+  await together(
+    client.query({ ...insertActors, values: [dids, dids.map(() => at), repos.map(statusOf)] }),
+    requestHandles(client, dids, false),
+  );
 }
 
 /** Shows or hides accounts whose status changed. */

@@ -12,6 +12,7 @@ import { type Entry, type Op, type PrepareOptions, prepare } from './prepare.ts'
 import { sampleRefused } from './refused.ts';
 import { lockRepos, saveRepos } from './repos.ts';
 import { type ApplyResult, emptyResult, increment, joined } from './result.ts';
+import { together } from './together.ts';
 import { type Written, writeOps } from './write.ts';
 
 export interface ApplyOptions {
@@ -255,17 +256,20 @@ class Batch {
   private async finish(counts: Counts): Promise<void> {
     const { client } = this;
     const newcomers = [...this.repos.values()].filter((repo) => !repo.actor && repo.state !== 'deleted');
-    await addActors(client, newcomers, this.options.now);
+    const added = addActors(client, newcomers, this.options.now);
     for (const repo of newcomers) this.repos.set(repo.did, { ...repo, actor: true });
     const changed = [...this.repos.values()].filter((repo) => repo !== this.before.get(repo.did));
     const restated = changed.filter((repo) => repo.account !== this.before.get(repo.did)!.account);
-    await writeStatuses(client, restated);
-    await noteDepartures(client, restated);
     const present = this.identities.filter((did) => this.repos.get(did)!.state !== 'deleted');
-    await requestHandles(client, present, true);
-    await writeSync(client, this.commits);
-    await saveRepos(client, changed);
-    await counts.write(client);
+    await together(
+      added,
+      writeStatuses(client, restated),
+      noteDepartures(client, restated),
+      requestHandles(client, present, true),
+      writeSync(client, this.commits),
+      saveRepos(client, changed),
+      counts.write(client),
+    );
     for (const [count, n] of counts.changes) increment(this.result.counts, count, n);
   }
 }

@@ -27,15 +27,37 @@ function arrayText(value: unknown): unknown {
   return `{${parts.join(',')}}`;
 }
 
-/** pg's client with lists turned into text at once: pg looks twice into each of their texts for what to escape. */
+/** Of pg's connection what is used here. */
+interface Wire {
+  stream: { cork(): void; uncork(): void };
+}
+
+/**
+ * pg's client with lists turned into text at once: pg looks twice into each of their texts for what to escape. What is
+ * issued in one go is sent in one go, too.
+ */
 export class ListClient extends pg.Client {
+  #isCorked = false;
+
   // biome-ignore lint/suspicious/noExplicitAny: any of pg's many forms of a query
   override query(...args: any[]): any {
+    this.#cork();
     const [config] = args;
     // What is submitted by itself, such as a cursor, is no mere statement.
     if (config?.submit) return (super.query as (...all: unknown[]) => unknown).apply(this, args);
     if (Array.isArray(config?.values)) args[0] = { ...config, values: config.values.map(arrayText) };
     else if (Array.isArray(args[1])) args[1] = args[1].map(arrayText);
     return (super.query as (...all: unknown[]) => unknown).apply(this, args);
+  }
+
+  #cork(): void {
+    if (this.#isCorked) return;
+    this.#isCorked = true;
+    const { stream } = (this as unknown as { connection: Wire }).connection;
+    stream.cork();
+    process.nextTick(() => {
+      this.#isCorked = false;
+      stream.uncork();
+    });
   }
 }

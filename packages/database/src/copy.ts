@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { CopyData } from './copy-data.ts';
 import type { PackedRow } from './packed-rows.ts';
 import type { Client } from './pool.ts';
@@ -18,18 +19,23 @@ interface CopyConnection {
   stream: { cork(): void; uncork(): void; write(bytes: Buffer): void };
 }
 
+// pg pipelines no query but its own kind: one that answers by rows kept for later would mix up the others'. This does not.
+const Query = pg.Query as unknown as new (text: string) => object;
+
 /**
  * Any number of COPY FROM STDIN as pg's client runs a query of one's own. The statements are sent as one query, and the
  * rows of all of them after it: the server takes them up as it comes to each. What is left when one fails it ignores.
  */
-class CopyIn {
+class CopyIn extends Query {
   text: string;
   callback: (err?: Error | null) => void;
   #data = new CopyData();
   #failed = false;
 
   constructor(lists: readonly (readonly PackedRow[])[], callback: (err?: Error | null) => void) {
-    this.text = lists.map((rows) => statement(rows[0]!)).join(';');
+    const text = lists.map((rows) => statement(rows[0]!)).join(';');
+    super(text);
+    this.text = text;
     this.callback = callback;
     for (const rows of lists) this.#data.add(rows);
     this.#data.end();

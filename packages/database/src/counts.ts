@@ -2,6 +2,7 @@ import { holdBulkState } from './bulk/state.ts';
 import { cellOf, type PackedRow } from './packed-rows.ts';
 import type { Client } from './pool.ts';
 import { type Counter, specOf, type TableName } from './tables.ts';
+import { together } from './together.ts';
 
 /** Columns of each table of counts, in the order of its statement's parameters. */
 const aggregates = {
@@ -70,8 +71,7 @@ export class Counts {
     const state = await holdBulkState(client);
     if (state === 'loading') return;
     const texts = state === 'finishing' ? notes : statements;
-    await this.writeTo(client, 'post_agg', texts);
-    await this.writeTo(client, 'profile_agg', texts);
+    await together(this.writeTo(client, 'post_agg', texts), this.writeTo(client, 'profile_agg', texts));
   }
 
   private async writeTo(client: Client, table: Aggregate, texts: typeof statements): Promise<void> {

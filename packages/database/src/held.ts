@@ -1,6 +1,7 @@
 import type { Held } from './decide.ts';
 import type { Client } from './pool.ts';
 import type { Op } from './prepare.ts';
+import { together } from './together.ts';
 
 const readRows = {
   name: 'held rows',
@@ -61,13 +62,10 @@ export async function writeTombstones(
   buried: readonly Op[],
   revived: readonly Op[],
 ): Promise<void> {
-  if (buried.length > 0) {
-    await client.query({
-      ...buryRows,
-      values: [buried.map((op) => op.did), buried.map(pathOf), buried.map((op) => op.rev)],
-    });
-  }
-  if (revived.length > 0) {
-    await client.query({ ...reviveRows, values: [revived.map((op) => op.did), revived.map(pathOf)] });
-  }
+  const put = [buried.map((op) => op.did), buried.map(pathOf), buried.map((op) => op.rev)];
+  const gone = [revived.map((op) => op.did), revived.map(pathOf)];
+  await together(
+    buried.length > 0 && client.query({ ...buryRows, values: put }),
+    revived.length > 0 && client.query({ ...reviveRows, values: gone }),
+  );
 }

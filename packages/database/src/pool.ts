@@ -29,6 +29,8 @@ export function databasePool(options: PoolOptions): Pool {
   assertSchemaName(schema);
   const pool = new pg.Pool({
     Client: ListClient,
+    // Statements that don't need each other's answers are sent without waiting for them (together.ts).
+    pipeline: true,
     connectionString: url,
     max,
     application_name: applicationName,

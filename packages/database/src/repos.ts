@@ -2,6 +2,7 @@ import type { Link } from './chain.ts';
 import type { GapReason, Repo, RepoStateName } from './decide.ts';
 import type { Client, Pool } from './pool.ts';
 import { formatRanges, parseRanges } from './ranges.ts';
+import { together } from './together.ts';
 
 interface RepoRow {
   did: string;
@@ -50,11 +51,10 @@ export async function lockRepos(
 ): Promise<Map<string, Repo>> {
   const sorted = [...new Set(dids)].sort();
   if (sorted.length === 0) return new Map();
-  await client.query({ ...insertMissing, values: [sorted] });
-  const { rows } = await client.query<RepoRow>({
-    ...(patient ? selectLocked : selectFree),
-    values: [sorted],
-  });
+  const [, { rows }] = await together(
+    client.query({ ...insertMissing, values: [sorted] }),
+    client.query<RepoRow>({ ...(patient ? selectLocked : selectFree), values: [sorted] }),
+  );
   return new Map(rows.map((row) => [row.did, fromRow(row)]));
 }
 

@@ -110,6 +110,26 @@ export function repliesJudgedBy(client: Client, pairs: Targets['pairs']): Promis
   return uris(client, 'replies judged by', judgedBy, [pairs.map(([a]) => a), pairs.map(([, b]) => b)]);
 }
 
+/**
+ * Notes that replies were judged by follows and list items: of, replier, and the reply's URI.
+ *
+ * @returns replies of which this was not known
+ */
+export async function rememberDependence(
+  client: Client,
+  depends: readonly (readonly string[])[],
+): Promise<string[]> {
+  if (depends.length === 0) return [];
+  const { rows } = await client.query<{ uri: string }>({
+    name: 'gated reply put',
+    text: `INSERT INTO headwater.gated_reply (of, replier, uri)
+      SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) AS u(of, replier, uri) ORDER BY of, replier, uri
+      ON CONFLICT DO NOTHING RETURNING uri`,
+    values: [0, 1, 2].map((i) => depends.map((row) => row[i])),
+  });
+  return rows.map((row) => row.uri);
+}
+
 /** First posts of threads with a gate for whom they mention: their arrival changes verdicts on replies. */
 export async function rootsWithMentionRule(client: Client, posts: readonly string[]): Promise<string[]> {
   const gates = posts.map((uri) => gateUri(uri, threadgateNsid));

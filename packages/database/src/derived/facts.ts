@@ -7,6 +7,7 @@ import { collections } from '../collections/index.ts';
 import { cellOf, type PackedRow } from '../packed-rows.ts';
 import type { Op, Version } from '../prepare.ts';
 import type { TableName } from '../tables.ts';
+import { together } from '../together.ts';
 import type { Changes } from './derivation.ts';
 import { mentionsOf } from './mentions.ts';
 import { momentOfRev, momentOfRow } from './moment.ts';
@@ -28,12 +29,13 @@ export async function recordFacts(changes: Changes): Promise<void> {
   const outcomes = outcomesOf(changes, factNsids, (op, i) => !saysNothing(op, i));
   const byNsid = Map.groupBy(outcomes, (outcome) => outcome.nsid);
   const posts = byNsid.get(postNsid) ?? [];
-  await insert(changes, putVersion, postVersions(changes, posts), 8);
   const gates = gateNsids.flatMap((nsid) => byNsid.get(nsid) ?? []);
-  await insert(changes, putGate, gates.flatMap(gateVersions), 4);
-  for (const nsid of pairNsids) {
-    await insert(changes, putPair, pastPairs(changes, nsid, byNsid.get(nsid) ?? []), 6);
-  }
+  const pairs = pairNsids.map((nsid) => pastPairs(changes, nsid, byNsid.get(nsid) ?? []));
+  await together(
+    insert(changes, putVersion, postVersions(changes, posts), 8),
+    insert(changes, putGate, gates.flatMap(gateVersions), 4),
+    ...pairs.map((rows) => insert(changes, putPair, rows, 6)),
+  );
 }
 
 async function insert(

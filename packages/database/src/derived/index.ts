@@ -25,6 +25,7 @@
 import { Counts } from '../counts.ts';
 import type { Client } from '../pool.ts';
 import type { Version } from '../prepare.ts';
+import { together } from '../together.ts';
 import type { Changes } from './derivation.ts';
 import { recordFacts } from './facts.ts';
 import { Judging } from './judging.ts';
@@ -43,9 +44,7 @@ import { collectionOf, postNsid } from './uris.ts';
  * @returns posts that the batch does not name and that were judged otherwise than before: to be looked at again
  */
 export async function derive(changes: Changes): Promise<string[]> {
-  await recordFacts(changes);
-  await settleOptOuts(changes);
-  await forgetNotifications(changes);
+  await together(recordFacts(changes), settleOptOuts(changes), forgetNotifications(changes));
   const { deferred = false, backfillNotifications } = changes.options;
   if (deferred && !backfillNotifications && !changes.ops.some((op) => op.live)) return [];
   const targets = targetsOf(changes.ops, changes.options);
@@ -100,9 +99,10 @@ async function follow(
   counts: Counts,
   { written, again, afterCommit, patient }: Look,
 ): Promise<string[]> {
-  const left = await removeWhatEnded(client, targets, counts, patient);
   const posts = again.filter((uri) => collectionOf(uri) === postNsid);
-  const judged = await new Judging(client, counts, { afterCommit, patient }).run(targets, posts);
+  const removed = removeWhatEnded(client, targets, counts, patient);
+  const judging = new Judging(client, counts, { afterCommit, patient });
+  const [left, judged] = await together(removed, judging.run(targets, posts, removed));
   await writeOpThreads(client, targets, judged);
   const told = await writePostNotifications(client, targets, judged, written);
   const recounted = await correctQuoteCounts(client, counts, judged, targets, posts);

@@ -1,15 +1,18 @@
 /** Gives every post that a batch concerns its flags, and the posts whose flags follow from those. */
 import type { Counts } from '../counts.ts';
 import type { Client } from '../pool.ts';
+import { together } from '../together.ts';
 import {
   childrenSince,
   pairsOfEnded,
   quotesSince,
+  rememberDependence,
   repliesJudgedBy,
   repliesSince,
   repliesTo,
   rootsWithMentionRule,
 } from './affected.ts';
+import { differs, flagPosts, flagVersions } from './flags.ts';
 import { Gates } from './gates.ts';
 import { Mentions } from './mentions.ts';
 import { Pairs } from './pairs.ts';
@@ -64,19 +67,29 @@ export class Judging {
     };
   }
 
-  /** @param again posts that an earlier look changed, with all that follows from them */
-  async run(targets: Targets, again: readonly string[]): Promise<Judged> {
-    let uris = targets.news.size > 0 ? await this.all(targets, again) : await this.unsettled(targets, again);
+  /**
+   * @param again posts that an earlier look changed, with all that follows from them
+   * @param removed what ended is removed, and nothing is under way any more
+   */
+  async run(targets: Targets, again: readonly string[], removed: Promise<unknown>): Promise<Judged> {
+    const first = targets.news.size > 0 ? this.all : this.unsettled;
+    let uris = await first.call(this, targets, again, removed);
     // Each round judges what follows from the one before; most batches need one.
-    while (uris.length > 0) uris = await this.round(uris);
+    for (let round = 1; uris.length > 0; round++) uris = await this.round(uris, round === 1);
     return this.judged;
   }
 
   /** Everything that is concerned: of news it matters also where nothing is to be changed. */
-  private async all(targets: Targets, again: readonly string[]): Promise<string[]> {
-    const following = await childrenSince(this.client, new Map(again.map((uri) => [uri, ''])));
-    const children = await childrenSince(this.client, targets.posts);
-    const concerned = await this.concerned(targets);
+  private async all(
+    targets: Targets,
+    again: readonly string[],
+    removed: Promise<unknown>,
+  ): Promise<string[]> {
+    const [following, children, concerned] = await together(
+      childrenSince(this.client, new Map(again.map((uri) => [uri, '']))),
+      childrenSince(this.client, targets.posts),
+      this.concerned(targets, removed),
+    );
     for (const uri of [...again, ...following, ...children, ...concerned]) this.judged.stirred.add(uri);
     const gated = [...targets.threadGates.keys(), ...targets.postGates.keys()];
     return [
@@ -85,10 +98,16 @@ export class Judging {
   }
 
   /** Of what is concerned, that which is not as it should be: of old records, which are many, only this counts. */
-  private async unsettled(targets: Targets, again: readonly string[]): Promise<string[]> {
+  private async unsettled(
+    targets: Targets,
+    again: readonly string[],
+    removed: Promise<unknown>,
+  ): Promise<string[]> {
     const parents = [...new Set([...targets.posts.keys(), ...again])];
-    const children = await repliesTo(this.client, parents);
-    const concerned = await this.concerned(targets);
+    const [children, concerned] = await together(
+      repliesTo(this.client, parents),
+      this.concerned(targets, removed),
+    );
     const gated = [...targets.threadGates.keys(), ...targets.postGates.keys()];
     const others = [...again, ...children, ...concerned, ...gated];
     this.seen = new Set([...parents, ...others]);
@@ -97,36 +116,51 @@ export class Judging {
     return unsettled;
   }
 
-  private async concerned(targets: Targets): Promise<string[]> {
+  private async concerned(targets: Targets, removed: Promise<unknown>): Promise<string[]> {
     const { client } = this;
-    const late = await rootsWithMentionRule(client, [...targets.mentioning]);
+    const [late, ended] = await together(
+      rootsWithMentionRule(client, [...targets.mentioning]),
+      pairsOfEnded(client, targets.endedPairs),
+      removed,
+    );
     const threads = new Map([...targets.threadGates, ...late.map((uri) => [uri, ''] as const)]);
-    const ended = await pairsOfEnded(client, targets.endedPairs);
-    return [
-      await repliesSince(client, threads),
-      await quotesSince(client, targets.postGates),
-      await repliesJudgedBy(client, [...targets.pairs, ...ended]),
-    ].flat();
+    const concerned = await together(
+      repliesSince(client, threads),
+      quotesSince(client, targets.postGates),
+      repliesJudgedBy(client, [...targets.pairs, ...ended]),
+    );
+    return concerned.flat();
   }
 
   /** @returns what has to be judged (again) because of this round */
-  private async round(uris: string[]): Promise<string[]> {
-    await this.threads.load(uris);
+  private async round(uris: string[], isFirst: boolean): Promise<string[]> {
+    // Those of later rounds reply to what was read before.
+    await this.threads.load(uris, { withParents: isFirst });
     const posts = uris.flatMap((uri) => this.threads.now(uri) ?? []);
     const past = uris.flatMap((uri) => this.threads.before(uri)).filter((v) => v.kind !== 'delete');
     for (const post of posts) this.judged.posts.set(post.uri, post);
     await this.look(posts, past);
-    const changed = [...(await this.judgePast(past)), ...(await this.judgePresent(posts))];
-    return childrenSince(this.client, new Map(changed.map((uri) => [uri, ''])));
+    const invalidated = this.judgePast(past);
+    const { changed, invalidated: present } = this.judgePresent(posts);
+    const parents = [...invalidated.map((version) => version.uri), ...present];
+    const [, , children] = await together(
+      flagVersions(this.client, invalidated, this.patient),
+      this.flagPosts(changed),
+      childrenSince(this.client, new Map(parents.map((uri) => [uri, '']))),
+    );
+    return children;
   }
 
   /** Reads all that the verdicts on these posts depend on. */
   private async look(posts: readonly PresentPost[], past: readonly PastVersion[]): Promise<void> {
     const parents = [...posts, ...past].flatMap((post) => post.parent ?? []);
     await this.threads.load(parents);
-    if (this.afterCommit) await this.awaitParents(parents, posts);
-    await this.lookForOthers(parents.filter((uri) => collectionOf(uri) !== postNsid));
-    this.gates = await Gates.load(this.client, posts.flatMap(gatesOf));
+    const [, , gates] = await together(
+      this.afterCommit && this.awaitParents(parents, posts),
+      this.lookForOthers(parents.filter((uri) => collectionOf(uri) !== postNsid)),
+      Gates.load(this.client, posts.flatMap(gatesOf)),
+    );
+    this.gates = gates;
     await this.lookForRules(posts);
   }
 
@@ -139,8 +173,10 @@ export class Judging {
     for (const uri of [...this.seen, ...this.judged.posts.keys()]) shaky.delete(uri);
     if (shaky.size === 0) return;
     const statement = this.patient ? awaitParents : shareParents;
-    const { rows } = await this.client.query<{ uri: string }>({ ...statement, values: [[...shaky]] });
-    await this.threads.reload([...shaky]);
+    const [{ rows }] = await together(
+      this.client.query<{ uri: string }>({ ...statement, values: [[...shaky]] }),
+      this.threads.reload([...shaky]),
+    );
     // Those that are being written are there, but not among the answers.
     for (const { uri } of rows) shaky.delete(uri);
     for (const { uri, parent } of posts) {
@@ -178,11 +214,15 @@ export class Judging {
         depends.push([list, replier, post.uri]);
       }
     }
-    await this.pairs.load(this.client, 'follow', follows);
-    await this.pairs.load(this.client, 'list_item', items);
-    this.mentioned = await Mentions.load(this.client, roots);
+    const [, , mentioned, unknown] = await together(
+      this.pairs.load(this.client, 'follow', follows),
+      this.pairs.load(this.client, 'list_item', items),
+      Mentions.load(this.client, this.threads, roots),
+      rememberDependence(this.client, depends),
+    );
+    this.mentioned = mentioned;
     // Who changes a relation now does not find this reply yet.
-    for (const uri of await rememberDependence(this.client, depends)) this.judged.changed.add(uri);
+    for (const uri of unknown) this.judged.changed.add(uri);
   }
 
   private around(post: PresentPost): Surroundings {
@@ -201,22 +241,17 @@ export class Judging {
   }
 
   /** @returns those whose flag changed, so that replies to them must be judged again */
-  private async judgePast(versions: readonly PastVersion[]): Promise<string[]> {
+  private judgePast(versions: readonly PastVersion[]): PastVersion[] {
     const changed = versions.filter((v) => isInvalidReply(v, this.parentOf(v)) !== v.invalidReplyRoot);
-    if (changed.length === 0) return [];
     for (const version of changed) {
       version.invalidReplyRoot = !version.invalidReplyRoot;
       this.judged.changed.add(version.uri);
     }
-    await this.client.query({
-      ...(this.patient ? flagVersionsPatiently : flagVersions),
-      values: [changed.map((v) => v.uri), changed.map((v) => v.rev), changed.map((v) => v.invalidReplyRoot)],
-    });
-    return changed.map((version) => version.uri);
+    return changed;
   }
 
-  /** @returns as judgePast */
-  private async judgePresent(posts: readonly PresentPost[]): Promise<string[]> {
+  /** @returns those with any flag changed, and those of which that one is */
+  private judgePresent(posts: readonly PresentPost[]): { changed: PresentPost[]; invalidated: string[] } {
     const changed: PresentPost[] = [];
     const invalidated: string[] = [];
     for (const post of posts) {
@@ -229,18 +264,12 @@ export class Judging {
       changed.push(post);
       this.judged.changed.add(post.uri);
     }
-    await this.writeFlags(changed);
-    return invalidated;
+    return { changed, invalidated };
   }
 
-  private async writeFlags(posts: readonly PresentPost[]): Promise<void> {
-    if (posts.length === 0) return;
-    const { rows } = await this.client.query<{ parent: string | null; before: boolean; now: boolean }>({
-      ...(this.patient ? putFlagsPatiently : putFlags),
-      values: [posts.map((p) => p.uri), ...flags.map((flag) => posts.map((p) => p[flag]))],
-    });
+  private async flagPosts(posts: readonly PresentPost[]): Promise<void> {
     // A reply that violates the gate is no reply to be counted.
-    for (const { parent, before, now } of rows) {
+    for (const { parent, before, now } of await flagPosts(this.client, posts, this.patient)) {
       if (parent !== null && before !== now) this.counts.add('post_agg.replyCount', parent, now ? -1 : 1);
     }
   }
@@ -250,65 +279,9 @@ const shares = 'SELECT uri FROM post WHERE uri = ANY($1) ORDER BY uri FOR SHARE'
 const awaitParents = { name: 'parents await', text: shares };
 const shareParents = { name: 'parents share', text: `${shares} SKIP LOCKED` };
 
-const versionFlags = (lock: string) => `WITH free AS (
-    SELECT v.uri, v.rev, k.invalid FROM unnest($1::text[], $2::text[], $3::bool[]) AS k(uri, rev, invalid)
-    JOIN headwater.post_version v ON v.uri = k.uri AND v.rev = k.rev ORDER BY v.uri, v.rev ${lock}
-  )
-  UPDATE headwater.post_version v SET invalid = free.invalid FROM free WHERE v.uri = free.uri AND v.rev = free.rev`;
-const flagVersions = { name: 'post version flag', text: versionFlags('FOR NO KEY UPDATE OF v SKIP LOCKED') };
-const flagVersionsPatiently = {
-  name: 'post version flag, waiting',
-  text: versionFlags('FOR NO KEY UPDATE OF v'),
-};
-
-const flags = [
-  'invalidReplyRoot',
-  'violatesThreadGate',
-  'violatesEmbeddingRules',
-  'hasThreadGate',
-  'hasPostGate',
-] as const;
-
-function differs(post: PresentPost, verdict: Verdict): boolean {
-  return flags.some((flag) => post[flag] !== verdict[flag]);
-}
-
-// The row's lock is taken first, in the order of URIs: what was there before is then what is counted.
-// A flag that is not set is NULL, as in a post that was never judged: the row must not tell how it came to be so.
-const flagging = (lock: string) => `WITH before AS (
-      SELECT uri, coalesce("violatesThreadGate", false) AS violates FROM post WHERE uri = ANY($1)
-      ORDER BY uri ${lock}
-    ), verdict AS (
-      SELECT * FROM unnest($1::text[], $2::bool[], $3::bool[], $4::bool[], $5::bool[], $6::bool[])
-        AS v(uri, ${flags.map((flag) => `"${flag}"`).join(', ')})
-    )
-    UPDATE post p SET ${flags.map((flag) => `"${flag}" = nullif(v."${flag}", false)`).join(', ')}
-    FROM verdict v JOIN before b ON b.uri = v.uri WHERE p.uri = v.uri
-    RETURNING p."replyParent" AS parent, b.violates AS before, coalesce(p."violatesThreadGate", false) AS now`;
-
-// What is skipped was judged otherwise than it is, and so is looked at again.
-const putFlags = { name: 'post flags put', text: flagging('FOR NO KEY UPDATE SKIP LOCKED') };
-const putFlagsPatiently = { name: 'post flags put, waiting', text: flagging('FOR NO KEY UPDATE') };
-
 function gatesOf({ uri, root, embeds }: PresentPost): string[] {
   const gates = [gateUri(uri, threadgateNsid), gateUri(uri, postgateNsid)];
   if (root !== null) gates.push(gateUri(root, threadgateNsid));
   if (embeds !== null) gates.push(gateUri(embeds, postgateNsid));
   return gates;
-}
-
-/** @returns replies of which this was not known */
-async function rememberDependence(
-  client: Client,
-  depends: readonly (readonly string[])[],
-): Promise<string[]> {
-  if (depends.length === 0) return [];
-  const { rows } = await client.query<{ uri: string }>({
-    name: 'gated reply put',
-    text: `INSERT INTO headwater.gated_reply (of, replier, uri)
-      SELECT * FROM unnest($1::text[], $2::text[], $3::text[]) AS u(of, replier, uri) ORDER BY of, replier, uri
-      ON CONFLICT DO NOTHING RETURNING uri`,
-    values: [0, 1, 2].map((i) => depends.map((row) => row[i])),
-  });
-  return rows.map((row) => row.uri);
 }

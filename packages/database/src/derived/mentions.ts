@@ -1,7 +1,8 @@
 /** Whom the first posts of threads mention: a gate may let them reply. */
 import type { Lexical } from '../collections/collection.ts';
 import type { Client } from '../pool.ts';
-import { loadPosts, loadVersions } from './posts.ts';
+import { together } from '../together.ts';
+import type { Threads } from './posts.ts';
 
 /** The DIDs that a post's facets mention, in their order. */
 export function mentionsOf(record: Lexical): string[] {
@@ -27,15 +28,14 @@ export async function loadMentions(client: Client, uris: readonly string[]): Pro
 export class Mentions {
   private versions = new Map<string, { moment: string; dids: readonly string[] }[]>();
 
-  static async load(client: Client, uris: readonly string[]): Promise<Mentions> {
+  /** @param threads where these posts are, or are read into */
+  static async load(client: Client, threads: Threads, uris: readonly string[]): Promise<Mentions> {
     const mentions = new Mentions();
-    if (uris.length === 0) return mentions;
-    for (const { uri, moment, mentions: dids } of await loadVersions(client, uris)) {
-      mentions.add(uri, moment, dids);
-    }
-    const present = await loadMentions(client, uris);
-    for (const { uri, moment } of (await loadPosts(client, uris)).values()) {
-      mentions.add(uri, moment, present.get(uri) ?? []);
+    const [present] = await together(loadMentions(client, uris), threads.load(uris));
+    for (const uri of new Set(uris)) {
+      for (const { moment, mentions: dids } of threads.before(uri)) mentions.add(uri, moment, dids);
+      const now = threads.now(uri);
+      if (now) mentions.add(uri, now.moment, present.get(uri) ?? []);
     }
     return mentions;
   }

@@ -33,30 +33,37 @@ export interface PresentPost extends PostVersion {
   hasPostGate: boolean;
 }
 
-// What was before it can't be later than it, whatever its createdAt says.
-const presentPosts = {
-  name: 'derived posts',
-  text: `SELECT p.uri, p.cid, p.creator, p."replyRoot" AS root, p."replyParent" AS parent, p."sortAt",
+/**
+ * What was before it can't be later than it, whatever its createdAt says. Of what is gone there is a row, too, if it
+ * had versions: few posts have any, and no others need to be asked for theirs.
+ */
+const presentPosts = (wanted: string) => `WITH wanted AS MATERIALIZED (SELECT ${wanted} AS uris)
+    SELECT coalesce(p.uri, v.uri) AS uri, p.cid, p.creator, p."replyRoot" AS root, p."replyParent" AS parent, p."sortAt",
       greatest(p."sortAt", v.at) AS moment, v.edited, r."embedUri" AS embeds,
       coalesce(p."invalidReplyRoot", false) AS "invalidReplyRoot",
       coalesce(p."violatesThreadGate", false) AS "violatesThreadGate",
       coalesce(p."violatesEmbeddingRules", false) AS "violatesEmbeddingRules",
-      coalesce(p."hasThreadGate", false) AS "hasThreadGate", coalesce(p."hasPostGate", false) AS "hasPostGate"
-    FROM post p
-    LEFT JOIN (
+      coalesce(p."hasThreadGate", false) AS "hasThreadGate", coalesce(p."hasPostGate", false) AS "hasPostGate",
+      v.uri IS NOT NULL AS "hasPast"
+    FROM (SELECT * FROM post WHERE uri = ANY((SELECT uris FROM wanted)::text[])) p
+    FULL JOIN (
       SELECT uri, max(at) AS at, max(at) FILTER (WHERE kind <> 'create') AS edited
-      FROM headwater.post_version WHERE uri = ANY($1) GROUP BY uri
+      FROM headwater.post_version WHERE uri = ANY((SELECT uris FROM wanted)::text[]) GROUP BY uri
     ) v ON v.uri = p.uri
-    LEFT JOIN post_embed_record r ON r."postUri" = p.uri
-    WHERE p.uri = ANY($1)`,
-};
+    LEFT JOIN post_embed_record r ON r."postUri" = p.uri`;
+const parents = 'ARRAY(SELECT "replyParent" FROM post WHERE uri = ANY($1) AND "replyParent" IS NOT NULL)';
+
+const alone = { name: 'derived posts', text: presentPosts('$1::text[]') };
+const withParents = { name: 'derived posts and parents', text: presentPosts(`$1::text[] || ${parents}`) };
+
+type PostRow = (PresentPost | { uri: string; cid: null }) & { hasPast: boolean };
 
 /** The posts of these URIs that are there. */
 export async function loadPosts(client: Client, uris: Iterable<string>): Promise<Map<string, PresentPost>> {
   const wanted = [...new Set(uris)];
   if (wanted.length === 0) return new Map();
-  const { rows } = await client.query<PresentPost>({ ...presentPosts, values: [wanted] });
-  return new Map(rows.map((row) => [row.uri, row]));
+  const { rows } = await client.query<PostRow>({ ...alone, values: [wanted] });
+  return new Map(rows.flatMap((row) => (row.cid === null ? [] : [[row.uri, row]])));
 }
 
 const pastVersions = {
@@ -66,10 +73,9 @@ const pastVersions = {
 };
 
 /** Versions of these posts that are known of, in the order of their revs; an edit that is there now among them. */
-export async function loadVersions(client: Client, uris: Iterable<string>): Promise<PastVersion[]> {
-  const wanted = [...new Set(uris)];
-  if (wanted.length === 0) return [];
-  const { rows } = await client.query<PastVersion>({ ...pastVersions, values: [wanted] });
+async function loadVersions(client: Client, uris: readonly string[]): Promise<PastVersion[]> {
+  if (uris.length === 0) return [];
+  const { rows } = await client.query<PastVersion>({ ...pastVersions, values: [uris] });
   const last = new Map<string, string>();
   for (const row of rows) {
     const before = last.get(row.uri) ?? '';
@@ -96,14 +102,28 @@ export class Threads {
     this.client = client;
   }
 
-  /** Makes sure that these are known, if they are or were there. */
-  async load(uris: Iterable<string>): Promise<void> {
+  /**
+   * Makes sure that these are known, if they are or were there.
+   *
+   * @param how what they reply to is read with them
+   */
+  async load(uris: Iterable<string>, how: { withParents: boolean } = { withParents: false }): Promise<void> {
     const missing = [...new Set(uris)].filter((uri) => !this.present.has(uri));
     if (missing.length === 0) return;
-    const posts = await loadPosts(this.client, missing);
-    for (const uri of missing) this.present.set(uri, posts.get(uri) ?? null);
-    const versions = await loadVersions(this.client, missing);
+    const statement = how.withParents ? withParents : alone;
+    const { rows } = await this.client.query<PostRow>({ ...statement, values: [missing] });
+    const read = rows.filter(({ uri }) => !this.present.has(uri));
+    for (const row of read) this.present.set(row.uri, row.cid === null ? null : row);
+    for (const uri of missing) this.lack(uri);
+    if (how.withParents) for (const uri of missing) this.lack(this.now(uri)?.parent);
+    const past = read.filter((row) => row.hasPast).map((row) => row.uri);
+    const versions = await loadVersions(this.client, past);
     for (const [uri, list] of Map.groupBy(versions, (version) => version.uri)) this.past.set(uri, list);
+  }
+
+  /** What was asked for and not found is not there. */
+  private lack(uri: string | null | undefined): void {
+    if (uri != null && !this.present.has(uri)) this.present.set(uri, null);
   }
 
   /** Reads these once more. */

@@ -5,6 +5,7 @@
  */
 import type { Counts } from '../counts.ts';
 import type { Client } from '../pool.ts';
+import { together } from '../together.ts';
 import type { Targets } from './targets.ts';
 
 /**
@@ -80,11 +81,18 @@ export async function removeWhatEnded(
   const here = [...ends].filter((uri) => posts.has(uri));
   const run = (what: ReturnType<typeof removal>, uris: string[]) =>
     remove(client, patient ? what.patient : what.atOnce, uris);
-  const items = [...(await run(itemsOfEnded, here)), ...(await run(ownItems, of(reposts)))];
-  const quoted = [...(await run(ownQuotes, of(quotes))), ...(await run(quotesOfEnded, here))];
+  const [itemsHere, items, ownQuoted, quotesHere] = await together(
+    run(itemsOfEnded, here),
+    run(ownItems, of(reposts)),
+    run(ownQuotes, of(quotes)),
+    run(quotesOfEnded, here),
+  );
+  const quoted = [...ownQuoted, ...quotesHere];
   for (const { subject, gone } of quoted) if (gone) counts.add('post_agg.quoteCount', subject, -1);
   // Whoever waited for it may find that another has deleted it.
-  return patient ? [] : [...items, ...quoted].filter(({ gone }) => !gone).map(({ again }) => again);
+  return patient
+    ? []
+    : [...itemsHere, ...items, ...quoted].filter(({ gone }) => !gone).map(({ again }) => again);
 }
 
 interface Late {
