@@ -10,6 +10,7 @@ export { backoff, sleep, TransientError, untilAborted } from './backoff.ts';
 export { Batcher } from './batcher.ts';
 export { createLogger, type Logger } from './log.ts';
 export { Metrics } from './metrics.ts';
+export { onAbort } from './on-abort.ts';
 export { type OpsServer, startOpsServer } from './ops-server.ts';
 export { COMMAND_SEAMS, SEAMS, type Seam, seam } from './seam.ts';
 export { type Context, runService } from './service.ts';

@@ -84,12 +84,18 @@ async function readAll(
   source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   { spoolAboveBytes = 32 << 20, tmpDir, signal }: OpenRepoOptions,
 ): Promise<void> {
-  for await (const chunk of abortable(source, signal)) {
-    for (let at = 0; at < chunk.length; at += STEP_BYTES) {
-      if (at > 0) await breathe(signal);
-      car.push(chunk.subarray(at, at + STEP_BYTES));
-      if (car.total > spoolAboveBytes) await car.store.spool(tmpDir);
+  const chunks = new Chunks(source, signal);
+  try {
+    for (let next = await chunks.next(); !next.done; next = await chunks.next()) {
+      const chunk = next.value;
+      for (let at = 0; at < chunk.length; at += STEP_BYTES) {
+        if (at > 0) await breathe(signal);
+        car.push(at === 0 && chunk.length <= STEP_BYTES ? chunk : chunk.subarray(at, at + STEP_BYTES));
+        if (car.total > spoolAboveBytes) await car.store.spool(tmpDir);
+      }
     }
+  } finally {
+    chunks.end();
   }
   car.finish();
   await car.store.finish();
@@ -99,29 +105,31 @@ async function readAll(
  * The source's chunks, until the signal: also while a chunk does not come. Each wait has a promise of its own: one
  * that all of them share, as in Promise.race, would keep every chunk that it was raced with.
  */
-async function* abortable(
-  source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  if (signal === undefined) return yield* source;
-  let stop: (reason: unknown) => void = () => {};
-  const abort = () => stop(signal.reason);
-  signal.addEventListener('abort', abort, { once: true });
-  const chunks = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
-  try {
-    for (;;) {
-      signal.throwIfAborted();
-      const wait = Promise.withResolvers<IteratorResult<Uint8Array>>();
-      stop = wait.reject;
-      Promise.resolve(chunks.next()).then(wait.resolve, wait.reject);
-      const next = await wait.promise;
-      if (next.done) return;
-      yield next.value;
-    }
-  } finally {
-    signal.removeEventListener('abort', abort);
+class Chunks {
+  readonly #chunks: AsyncIterator<Uint8Array> | Iterator<Uint8Array>;
+  readonly #signal: AbortSignal | undefined;
+  #stop: (reason: unknown) => void = () => {};
+  readonly #abort = () => this.#stop(this.#signal?.reason);
+
+  constructor(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, signal: AbortSignal | undefined) {
+    this.#chunks =
+      Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
+    this.#signal = signal;
+    signal?.addEventListener('abort', this.#abort, { once: true });
+  }
+
+  next(): Promise<IteratorResult<Uint8Array>> {
+    return new Promise((resolve, reject) => {
+      this.#signal?.throwIfAborted();
+      this.#stop = reject;
+      Promise.resolve(this.#chunks.next()).then(resolve, reject);
+    });
+  }
+
+  end(): void {
+    this.#signal?.removeEventListener('abort', this.#abort);
     // Not awaited: a generator that hangs would not answer.
-    Promise.resolve(chunks.return?.()).catch(() => {});
+    Promise.resolve(this.#chunks.return?.()).catch(() => {});
   }
 }
 

@@ -1,4 +1,4 @@
-import { TransientError } from '@headwater/ops';
+import { onAbort, TransientError } from '@headwater/ops';
 
 /** A Redis URL that can't be used. The message never carries the URL's secrets. */
 export class RedisUrlError extends Error {
@@ -80,12 +80,22 @@ export function isPassing(error: unknown): boolean {
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise;
   return new Promise<T>((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
-    if (signal.aborted) abort();
-    else signal.addEventListener('abort', abort, { once: true });
+    const forget = signal.aborted ? ignore : onAbort(signal, () => reject(signal.reason));
+    if (signal.aborted) reject(signal.reason);
+    promise.then(
+      (value) => {
+        forget();
+        resolve(value);
+      },
+      (error) => {
+        forget();
+        reject(error);
+      },
+    );
   });
 }
+
+function ignore(): void {}
 
 /** The promise's value, or undefined after `ms` milliseconds. Its failure counts as undefined too. */
 export function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {

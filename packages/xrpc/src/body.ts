@@ -1,14 +1,14 @@
 import { pipeline, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
+import type { Call } from './call.ts';
 import { errorOfTransport, XrpcError } from './errors.ts';
-
-type Headers = Record<string, string | string[] | undefined>;
+import type { Exchange, Head } from './exchange.ts';
 
 /** An answer whose body is still to be read. Leaving the loop over it early closes the connection. */
 export interface Download {
   status: number;
   /** Names in lower case. */
-  headers: Headers;
+  headers: Head['headers'];
   /** Where the last redirect led. */
   url: URL;
   /** To be read once; throws XrpcError when a limit is passed or the connection breaks. */
@@ -24,31 +24,90 @@ export interface BodyLimits {
   graceMs: number;
 }
 
-/** What can stop a call from the outside; its reason is what the reader gets. */
-export interface Stop {
-  signal: AbortSignal;
-  stop(reason: unknown): void;
-  release(): void;
-}
-
-/** Inflates where needed and enforces the limits; whatever goes wrong is an XrpcError or the caller's reason. */
-export async function* limitedBody(
-  raw: Readable,
+/** The body of an answer, inflated where needed, within its limits; whatever goes wrong is an XrpcError or the caller's reason. */
+export function limitedBody(
+  exchange: Exchange,
   encoding: string,
   url: URL,
   limits: BodyLimits,
-  stop: Stop,
-): AsyncGenerator<Uint8Array> {
+  call: Call,
+): AsyncIterable<Uint8Array> {
+  const sent = new SentBody(exchange, url, limits, call);
+  return encoding === 'identity' ? sent : unpacked(sent, url, limits.maxBytes, call);
+}
+
+/**
+ * Bytes as they are sent. Stops a source that is too large, or too slow. A host has `graceMs` of credit; waiting for
+ * it spends the credit, bytes at the floor's price earn it back up to the full. So a fast start doesn't pay for a
+ * stall, and the time that our own reader takes is never the host's fault.
+ */
+class SentBody implements AsyncIterableIterator<Uint8Array> {
+  readonly #exchange: Exchange;
+  readonly #url: URL;
+  readonly #limits: BodyLimits;
+  readonly #call: Call;
+  #creditMs: number;
+  #bytes = 0;
+  #isOver = false;
+
+  constructor(exchange: Exchange, url: URL, limits: BodyLimits, call: Call) {
+    this.#exchange = exchange;
+    this.#url = url;
+    this.#limits = limits;
+    this.#call = call;
+    this.#creditMs = limits.graceMs;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async next(): Promise<IteratorResult<Uint8Array, undefined>> {
+    try {
+      if (!this.#isOver && this.#exchange.isDry) await this.#wait();
+      const chunk = this.#isOver ? undefined : this.#exchange.take();
+      if (chunk === undefined) return await this.return();
+      this.#take(chunk.length);
+      return { done: false, value: chunk };
+    } catch (err) {
+      await this.return();
+      throw this.#call.errorOf(err, (other) => readError(this.#url, other));
+    }
+  }
+
+  async return(): Promise<{ done: true; value: undefined }> {
+    this.#isOver = true;
+    this.#call.end();
+    return { done: true, value: undefined };
+  }
+
+  async #wait(): Promise<void> {
+    const from = performance.now();
+    const timer = setTimeout(() => {
+      const floor = `below ${this.#limits.minBytesPerSecond} bytes a second`;
+      this.#call.stop(new XrpcError('too-slow', `${this.#url.host}: ${floor}`));
+    }, this.#creditMs);
+    await this.#exchange.wait();
+    clearTimeout(timer);
+    this.#creditMs = Math.max(0, this.#creditMs - (performance.now() - from));
+  }
+
+  #take(bytes: number): void {
+    const { minBytesPerSecond, graceMs, maxBytes } = this.#limits;
+    this.#bytes += bytes;
+    checkSize(this.#bytes, this.#url, maxBytes);
+    const earnedMs = (bytes / minBytesPerSecond) * 1000;
+    this.#creditMs = Math.min(graceMs, this.#creditMs + earnedMs);
+  }
+}
+
+async function* unpacked(sent: SentBody, url: URL, maxBytes: number, call: Call): AsyncGenerator<Uint8Array> {
   try {
-    const sent = paced(raw, url, limits, stop);
-    if (encoding === 'identity') yield* sent;
-    else yield* capped(inflated(sent), url, limits.maxBytes);
+    yield* capped(inflated(sent), url, maxBytes);
   } catch (err) {
-    if (stop.signal.aborted) throw stop.signal.reason;
-    throw readError(url, err);
+    throw call.errorOf(err, (other) => readError(url, other));
   } finally {
-    stop.release();
-    raw.destroy();
+    await sent.return();
   }
 }
 
@@ -78,33 +137,6 @@ async function* inflated(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint
     yield* gunzip;
   } finally {
     gunzip.destroy();
-  }
-}
-
-/**
- * Stops a source that is too large, or too slow. A host has `graceMs` of credit; waiting for
- * it spends the credit, bytes at the floor's price earn it back up to the
- * full. So a fast start doesn't pay for a stall, and the time that our own
- * reader takes is never the host's fault.
- */
-async function* paced(raw: Readable, url: URL, limits: BodyLimits, stop: Stop) {
-  const { minBytesPerSecond, graceMs, maxBytes } = limits;
-  let creditMs = graceMs;
-  let bytes = 0;
-  const chunks = raw[Symbol.asyncIterator]();
-  for (;;) {
-    const from = performance.now();
-    const timer = setTimeout(() => {
-      stop.stop(new XrpcError('too-slow', `${url.host}: below ${minBytesPerSecond} bytes a second`));
-    }, creditMs);
-    const next = await chunks.next().finally(() => clearTimeout(timer));
-    if (next.done) return;
-    const chunk: Uint8Array = next.value;
-    bytes += chunk.byteLength;
-    checkSize(bytes, url, maxBytes);
-    const earnedMs = (chunk.byteLength / minBytesPerSecond) * 1000;
-    creditMs = Math.min(graceMs, Math.max(0, creditMs - (performance.now() - from)) + earnedMs);
-    yield chunk;
   }
 }
 

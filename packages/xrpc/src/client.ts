@@ -1,9 +1,10 @@
-import type { Readable } from 'node:stream';
 import { Agent } from 'undici';
 import { checkLiteral, publicLookup } from './addresses.ts';
-import { type BodyLimits, type Download, limitedBody, readText, type Stop } from './body.ts';
+import { type BodyLimits, type Download, limitedBody, readText } from './body.ts';
+import { Call } from './call.ts';
 import { withDefaults } from './defaults.ts';
 import { errorOfAnswer, errorOfTransport, XrpcError } from './errors.ts';
+import type { Exchange, Head } from './exchange.ts';
 import { retryAfterOf } from './rate-limit.ts';
 
 export interface XrpcClientOptions {
@@ -73,14 +74,13 @@ export class XrpcClient implements AsyncDisposable {
    */
   async get(url: URL, options: RequestOptions = {}): Promise<Download> {
     const full: Full = withDefaults(defaults, options);
-    const stop = stopOf(url, full);
+    const call = new Call(url, full.deadlineMs, full.signal);
     try {
-      return await this.#follow(url, full, stop);
+      return await this.#follow(url, full, call);
     } catch (err) {
-      stop.release();
+      call.end();
       if (err instanceof XrpcError) throw err;
-      if (stop.signal.aborted) throw stop.signal.reason;
-      throw errorOfTransport(url, err);
+      throw call.errorOf(err, (other) => errorOfTransport(url, other));
     }
   }
 
@@ -104,53 +104,44 @@ export class XrpcClient implements AsyncDisposable {
     await Promise.all([this.#open.destroy(), this.#guarded.destroy()]);
   }
 
-  async #follow(start: URL, options: Full, stop: Stop): Promise<Download> {
+  async #follow(start: URL, options: Full, call: Call): Promise<Download> {
     let url = start;
     for (let hops = 0; hops <= maxRedirects; hops++) {
-      const answer = await this.#send(url, options, options.trusted && url.origin === start.origin, stop);
+      const answer = await this.#send(url, options, options.trusted && url.origin === start.origin, call);
       const location = redirectOf(answer.status, answer.headers);
-      if (location === undefined) return finish(url, answer, options, stop);
-      answer.raw.destroy();
+      if (location === undefined) return finish(url, answer, options, call);
+      answer.exchange.leave();
       url = nextHop(location, url);
     }
     throw new XrpcError('refused-address', `${start.host}: more than ${maxRedirects} redirects`);
   }
 
-  async #send(url: URL, { accept, headersTimeoutMs }: Full, trusted: boolean, { signal }: Stop) {
+  async #send(url: URL, { accept, headersTimeoutMs }: Full, trusted: boolean, call: Call): Promise<Answer> {
     const open = trusted || this.allowPrivateAddresses;
     if (!open) checkLiteral(url.hostname);
-    const { statusCode, headers, body } = await (open ? this.#open : this.#guarded).request({
-      origin: url.origin,
-      path: url.pathname + url.search,
-      method: 'GET',
-      headers: { accept, 'accept-encoding': 'gzip', 'user-agent': this.userAgent },
-      headersTimeout: headersTimeoutMs,
-      signal,
-    });
-    const raw: Readable = body;
-    // A limit may pass while nobody reads; the reader gets the reason when it does.
-    raw.on('error', () => {});
-    return { status: statusCode, headers, raw };
+    const exchange = call.begin();
+    const path = url.pathname + url.search;
+    const headers = ['accept', accept, 'accept-encoding', 'gzip', 'user-agent', this.userAgent];
+    const request = { origin: url.origin, path, method: 'GET', headers, headersTimeout: headersTimeoutMs };
+    (open ? this.#open : this.#guarded).dispatch(request, exchange);
+    return { ...(await exchange.head), exchange };
   }
 }
 
-interface Answer {
-  status: number;
-  headers: Download['headers'];
-  raw: Readable;
+interface Answer extends Head {
+  exchange: Exchange;
 }
 
 /** The answer at the end of the redirects: a success is handed on, anything else is read and thrown. */
-async function finish(url: URL, { status, headers, raw }: Answer, options: Full, stop: Stop) {
+async function finish(url: URL, { status, headers, exchange }: Answer, options: Full, call: Call) {
   const encoding = String(headers['content-encoding'] ?? 'identity').toLowerCase();
   const known = encoding === 'identity' || encoding === 'gzip' || encoding === 'x-gzip';
   if (status >= 200 && status < 300) {
-    if (known) return { status, headers, url, body: limitedBody(raw, encoding, url, options, stop) };
-    raw.destroy();
+    if (known) return { status, headers, url, body: limitedBody(exchange, encoding, url, options, call) };
     throw new XrpcError('bad-answer', `${url.host}: content encoding ${encoding} was not asked for`);
   }
   const limits = { ...options, maxBytes: maxErrorBytes, graceMs: errorGraceMs };
-  const body = limitedBody(raw, known ? encoding : 'identity', url, limits, stop);
+  const body = limitedBody(exchange, known ? encoding : 'identity', url, limits, call);
   // The status says enough when its page can't be read.
   const text = await readText(body).catch(() => '');
   options.signal?.throwIfAborted();
@@ -162,7 +153,7 @@ function agent(connect: object): Agent {
   return new Agent({ connect, allowH2: false, bodyTimeout: 0, maxHeaderSize: 32 * 2 ** 10, pipelining: 1 });
 }
 
-function redirectOf(status: number, headers: Download['headers']): string | undefined {
+function redirectOf(status: number, headers: Head['headers']): string | undefined {
   if (![301, 302, 303, 307, 308].includes(status)) return undefined;
   const location = headers['location'];
   return Array.isArray(location) ? location[0] : location;
@@ -174,25 +165,4 @@ function nextHop(location: string, from: URL): URL {
     throw new XrpcError('refused-address', `${from.host} redirects to what is no address of the web`);
   }
   return url;
-}
-
-/** One signal for the caller's abort, the deadline and the limits of the body. */
-function stopOf(url: URL, { signal, deadlineMs }: Full): Stop {
-  const control = new AbortController();
-  const stop = (reason: unknown) => control.abort(reason);
-  const onAbort = () => stop(signal?.reason);
-  const timer = setTimeout(
-    () => stop(new XrpcError('timeout', `${url.host}: no whole answer within ${deadlineMs} ms`)),
-    deadlineMs,
-  );
-  if (signal?.aborted) onAbort();
-  signal?.addEventListener('abort', onAbort, { once: true });
-  return {
-    signal: control.signal,
-    stop,
-    release() {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', onAbort);
-    },
-  };
 }

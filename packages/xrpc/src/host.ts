@@ -13,8 +13,11 @@ export function hostUrl(host: string): URL {
   if (protocol === undefined || rest === '') throw new TypeError(`not a host: ${host}`);
   const url = new URL(`${protocol}//${rest}`);
   if (url.username !== '' || url.password !== '') throw new TypeError('a host with a password is refused');
-  url.search = '';
-  url.hash = '';
+  // Setters parse the whole URL again.
+  if (/[?#]/.test(rest)) {
+    url.search = '';
+    url.hash = '';
+  }
   if (!url.pathname.endsWith('/')) url.pathname += '/';
   return url;
 }
@@ -48,11 +51,14 @@ export function socketUrl(host: string, nsid: string, query: Record<string, stri
   return url;
 }
 
-/** The URL of a call; parameters without a value are left out. */
+/** The URL of a call at a host, as `hostUrl` gives it; parameters without a value are left out. */
 export function xrpcUrl(base: URL, nsid: string, query: Record<string, string | number | undefined>): URL {
-  const url = new URL(`xrpc/${nsid}`, base);
-  for (const [name, value] of Object.entries(query)) {
-    if (value !== undefined) url.searchParams.set(name, String(value));
+  let text = `${base.href}xrpc/${nsid}`;
+  let mark = '?';
+  for (const name in query) {
+    if (query[name] === undefined) continue;
+    text += `${mark}${name}=${encodeURIComponent(query[name])}`;
+    mark = '&';
   }
-  return url;
+  return new URL(text);
 }

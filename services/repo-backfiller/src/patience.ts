@@ -33,21 +33,25 @@ export class Patience {
   }
 
   /** A body as it comes. At its end the slot is had again. */
-  async *body(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  body(source: AsyncIterable<Uint8Array>): AsyncIterableIterator<Uint8Array> {
     const chunks = source[Symbol.asyncIterator]();
-    try {
-      for (;;) {
-        const next = await this.wait(chunks.next());
-        if (next.done) break;
-        const earnedMs = (next.value.byteLength / STEADY) * 1000;
-        this.#leftMs = Math.min(PATIENCE_MS, this.#leftMs + earnedMs);
-        if (this.#leftMs > PATIENCE_MS / 2) await this.resume();
-        yield next.value;
-      }
-      await this.resume();
-    } finally {
-      await chunks.return?.();
+    return {
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+      next: () => this.#next(chunks),
+      return: async () => (await chunks.return?.()) ?? { done: true, value: undefined },
+    };
+  }
+
+  async #next(chunks: AsyncIterator<Uint8Array>): Promise<IteratorResult<Uint8Array>> {
+    const next = await this.wait(chunks.next());
+    if (!next.done) {
+      const earnedMs = (next.value.byteLength / STEADY) * 1000;
+      this.#leftMs = Math.min(PATIENCE_MS, this.#leftMs + earnedMs);
     }
+    if (this.#slot.isLent && (next.done || this.#leftMs > PATIENCE_MS / 2)) await this.resume();
+    return next;
   }
 
   /** Has the slot again before there is work to do. */

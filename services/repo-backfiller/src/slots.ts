@@ -1,3 +1,5 @@
+import { onAbort } from '@headwater/ops';
+
 /** So many at once; who comes later waits in turn. Who only waits for a slow host may lend its slot to others. */
 export class Slots {
   readonly #mostLent: number;
@@ -51,15 +53,14 @@ export class Slots {
 
   #turn(signal: AbortSignal, isFirst: boolean): Promise<void> {
     return new Promise((resolve, reject) => {
-      const mine = () => {
-        signal.removeEventListener('abort', stop);
-        resolve();
-      };
-      const stop = () => {
+      const forget = onAbort(signal, () => {
         this.#waiting.splice(this.#waiting.indexOf(mine), 1);
         reject(signal.reason);
+      });
+      const mine = () => {
+        forget();
+        resolve();
       };
-      signal.addEventListener('abort', stop, { once: true });
       if (isFirst) this.#waiting.unshift(mine);
       else this.#waiting.push(mine);
     });
@@ -85,6 +86,10 @@ export class Slot implements Disposable {
 
   constructor(keeper: Keeper) {
     this.#keeper = keeper;
+  }
+
+  get isLent(): boolean {
+    return this.#state === 'lent';
   }
 
   /** Lets another have it until `takeAgain`, unless too many do so already. */

@@ -209,9 +209,9 @@ export const sync: readonly Mutant[] = [
     name: 'sync/no-deadline',
     breaks: 'a transfer has a total deadline',
     behaviour: 12,
-    file: `${xrpc}/client.ts`,
-    from: '    deadlineMs,\n  );\n',
-    to: '    2 ** 30,\n  );\n',
+    file: `${xrpc}/call.ts`,
+    from: '}, deadlineMs);',
+    to: '}, 2 ** 30);',
     tests: [`${xrpc}/xrpc.test.ts`],
   },
   {
