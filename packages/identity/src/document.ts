@@ -33,14 +33,16 @@ export function parseDocument(did: string, document: unknown): Identity {
   if (doc.id !== did) bad(did, 'the DID document is about another DID');
   const services = listOf(did, doc, 'service');
   const methods = listOf(did, doc, 'verificationMethod');
-  return compact({
-    did,
-    pds: endpointOf(did, services, '#atproto_pds', 'AtprotoPersonalDataServer'),
-    signingKey: keyOf(did, methods, '#atproto'),
-    handle: handleOf(doc.alsoKnownAs),
-    labeler: endpointOf(did, services, '#atproto_labeler', 'AtprotoLabeler'),
-    labelKey: keyOf(did, methods, '#atproto_label'),
-  });
+  const identity: Identity = { did };
+  const add = (name: keyof Identity, value: string | undefined) => {
+    if (value !== undefined) identity[name] = value;
+  };
+  add('pds', endpointOf(did, services, '#atproto_pds', 'AtprotoPersonalDataServer'));
+  add('signingKey', keyOf(did, methods, '#atproto'));
+  add('handle', handleOf(doc.alsoKnownAs));
+  add('labeler', endpointOf(did, services, '#atproto_labeler', 'AtprotoLabeler'));
+  add('labelKey', keyOf(did, methods, '#atproto_label'));
+  return identity;
 }
 
 function listOf(did: string, doc: Shape, name: string): Shape[] {
@@ -65,8 +67,8 @@ function endpointOf(did: string, services: Shape[], fragment: string, type: stri
 
 /** An http(s) origin; undefined when the text is anything more or less. */
 function originOf(endpoint: string): string | undefined {
-  if (endpoint.length > 1024 || !URL.canParse(endpoint)) return undefined;
-  const url = new URL(endpoint);
+  const url = endpoint.length > 1024 ? null : URL.parse(endpoint);
+  if (url === null) return undefined;
   const bare = url.pathname === '/' && !url.search && !url.hash && !url.username && !url.password;
   return bare && (url.protocol === 'https:' || url.protocol === 'http:') ? url.origin : undefined;
 }
@@ -82,12 +84,6 @@ function handleOf(alsoKnownAs: unknown): string | undefined {
   const first = alsoKnownAs.find((uri) => typeof uri === 'string' && uri.startsWith('at://'));
   const handle = first?.slice('at://'.length).toLowerCase();
   return handle && isHandle(handle) ? handle : undefined;
-}
-
-function compact(identity: Record<keyof Identity, string | undefined>): Identity {
-  return Object.fromEntries(
-    Object.entries(identity).filter(([, v]) => v !== undefined),
-  ) as unknown as Identity;
 }
 
 function asObject(value: unknown): Shape | undefined {

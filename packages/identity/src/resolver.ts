@@ -143,19 +143,27 @@ export class IdentityResolver {
   #fetch(did: string): Promise<Remembered> {
     const running = this.#inFlight.get(did);
     if (running) return running;
-    const fetching: Promise<Remembered> = this.#ask(did).then(async (value) => {
-      // Dropped or refreshed meanwhile: this document may be the old one.
-      if (this.#inFlight.get(did) !== fetching) return value;
-      this.#remember(did, value);
-      await this.#try(() => this.#cache?.set(did, value));
-      return value;
-    });
+    const fetching: Promise<Remembered> = this.#ask(did).then(
+      (value) => {
+        // Dropped or refreshed meanwhile: this document may be the old one.
+        if (!this.#landed(did, fetching)) return value;
+        this.#remember(did, value);
+        // Nobody waits for it; what is asked of Redis later comes after it.
+        void this.#try(() => this.#cache?.set(did, value));
+        return value;
+      },
+      (err) => {
+        this.#landed(did, fetching);
+        throw err;
+      },
+    );
     this.#inFlight.set(did, fetching);
-    const forget = () => {
-      if (this.#inFlight.get(did) === fetching) this.#inFlight.delete(did);
-    };
-    fetching.then(forget, forget);
     return fetching;
+  }
+
+  /** It is in flight no more. @returns false when it was not, since another took its place */
+  #landed(did: string, fetching: Promise<Remembered>): boolean {
+    return this.#inFlight.get(did) === fetching && this.#inFlight.delete(did);
   }
 
   async #ask(did: string): Promise<Remembered> {

@@ -23,12 +23,15 @@ const MAX_WAIT_MS = 5_000;
 /** DID documents from where they are published: the PLC directory and did:web hosts. */
 export class DocumentSource {
   readonly #options: DocumentSourceOptions;
+  /** Without a slash at its end. */
+  readonly #directory: string;
   readonly #plc: Gate;
   /** did:web hosts differ from each other; this bounds them together. */
   readonly #web: Gate;
 
   constructor(options: DocumentSourceOptions) {
     this.#options = options;
+    this.#directory = options.plcUrl.replace(/\/$/, '');
     this.#plc = new Gate(options.plcConcurrency);
     this.#web = new Gate(options.plcConcurrency * 4);
   }
@@ -51,7 +54,7 @@ export class DocumentSource {
   urlOf(did: string): string {
     const parsed = parseDid(did);
     if (parsed.method === 'web') return this.#webUrl(did, parsed);
-    return `${this.#options.plcUrl.replace(/\/$/, '')}/${did}`;
+    return `${this.#directory}/${did}`;
   }
 
   #webUrl(did: string, { host, port }: { host: string; port: string | undefined }): string {
