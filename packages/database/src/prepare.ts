@@ -1,4 +1,5 @@
 import {
+  cidStandsAt,
   isBackfill,
   type Links,
   type RecordEvent,
@@ -12,6 +13,7 @@ import { indexedAt } from './dates.ts';
 import { mentionsOf } from './derived/mentions.ts';
 import { postNsid } from './derived/uris.ts';
 import { cellOf, type PackedRow, type RowPacker, type Value } from './packed-rows.ts';
+import { plainRecord } from './plain-records.ts';
 import { specOf, type TableName } from './tables.ts';
 import { type Refusal, validateRecord } from './validate.ts';
 
@@ -208,20 +210,22 @@ function prefixOf(did: string, nsid: string): string {
 /** @returns null for a record that is refused, which is noted in `entry` */
 function versionOf(op: Op, event: RecordEvent, options: PrepareOptions, entry: Entry): Version | null {
   const { uri, nsid, did, rev } = op;
-  const { cid, rkey, record } = event;
   const { packer } = options;
   const at = indexedAt(event.time, options.now);
   const stands = event[standsAt];
-  const json = stands ?? JSON.stringify(record);
+  const json = stands ?? JSON.stringify(event.record);
+  const cid = event[cidStandsAt] ?? event.cid;
   // In JSON a NUL is written with a backslash.
   const plain = stands !== undefined;
-  const input = { uri, did, rkey, cid, record, indexedAt: at };
-  const rows = checkedRows(collections.get(nsid), input, packer, plain);
+  const collection = collections.get(nsid);
+  const known = stands && 'form' in stands ? plainRecord(nsid, stands) : undefined;
+  const input = { uri, did, rkey: event.rkey, cid, record: known ?? event.record, indexedAt: at };
+  const rows = checkedRows(collection, input, packer, { plain, valid: known !== undefined });
   if (!Array.isArray(rows)) {
     entry.refused.push({ ...rows, collection: nsid, uri, rev, json: textOf(json).slice(0, 4096) });
     return null;
   }
-  const mentions = nsid === postNsid ? mentionsOf(record) : nobody;
+  const mentions = nsid === postNsid ? mentionsOf(event.record) : nobody;
   const row = packer.pack('record', [uri, cid, did, at, rev, json], plain);
   return new Version(op, at, mentions, row, rows);
 }
@@ -239,9 +243,10 @@ function checkedRows(
   collection: Collection | undefined,
   input: RecordInput,
   packer: RowPacker,
-  plain: boolean,
+  { plain, valid }: { plain: boolean; valid: boolean },
 ): OwnedRow[] | Refusal {
-  const refusal = unfit('record', [input.uri]) ?? (collection && validateRecord(collection, input.record));
+  const refusal =
+    unfit('record', [input.uri]) ?? (collection && !valid ? validateRecord(collection, input.record) : null);
   if (refusal) return refusal;
   try {
     return collection ? rowsOf(collection, input, packer, plain) : [];
@@ -263,16 +268,21 @@ export function rowsOf(
   packer: RowPacker,
   plain = false,
 ): OwnedRow[] {
-  let rows: OwnedRow[] | undefined;
-  collection.build(input, (table, row) => {
-    const refusal = unfit(table, row);
-    if (refusal) throw new RefusedError(refusal.reason, refusal.detail);
-    const packed = packer.pack(table, row, plain);
-    // Most records have one: a list that grows would have room for sixteen more.
-    if (rows) rows.push(packed);
-    else rows = [packed];
-  });
-  return rows ?? [];
+  sink = { packer, plain, rows: undefined };
+  collection.build(input, emit);
+  return sink.rows ?? [];
+}
+
+/** Where the rows go that are being made: nothing is waited for meanwhile. */
+let sink: { packer: RowPacker; plain: boolean; rows: OwnedRow[] | undefined };
+
+function emit(table: TableName, row: readonly Value[]): void {
+  const refusal = unfit(table, row);
+  if (refusal) throw new RefusedError(refusal.reason, refusal.detail);
+  const packed = sink.packer.pack(table, row, sink.plain);
+  // Most records have one: a list that grows would have room for sixteen more.
+  if (sink.rows) sink.rows.push(packed);
+  else sink.rows = [packed];
 }
 
 /**
@@ -296,6 +306,7 @@ function unfit(table: string, row: readonly Value[]): Refusal | null {
   let total = 0;
   for (const value of row) {
     if (typeof value === 'string') total += value.length;
+    else if (value !== null && Buffer.isBuffer(value.bytes)) total += value.end - value.start;
     else if (value !== null) return { reason: 'not-text', detail: `${typeof value} for ${table}` };
   }
   if (total <= maxIndexed) return null;
@@ -304,8 +315,8 @@ function unfit(table: string, row: readonly Value[]): Refusal | null {
   let indexed = 0;
   columns.forEach((column, i) => {
     const value = row[i];
-    if (typeof value !== 'string' || unindexed.has(column) || (external && column === 'uri')) return;
-    indexed += value.length;
+    if (value == null || unindexed.has(column) || (external && column === 'uri')) return;
+    indexed += typeof value === 'string' ? value.length : value.end - value.start;
   });
   return indexed <= maxIndexed
     ? null

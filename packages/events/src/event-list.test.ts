@@ -37,25 +37,42 @@ function entryOf(records: readonly Sent[]): string {
   return `[${[...events, JSON.stringify(end)].join(betweenEvents)}]`;
 }
 
+const text = fc.oneof(fc.stringMatching(/^[ !#-[\]-~]{0,8}$/), fc.string({ unit: 'binary', maxLength: 4 }));
+
+/** Of a form, or nearly. */
+const alike = fc.record(
+  {
+    via: fc.record({ cid: text, uri: text }),
+    $type: fc.constantFrom('app.bsky.feed.like', 'x'),
+    subject: fc.oneof(
+      { weight: 3, arbitrary: fc.record({ cid: text, uri: text }) },
+      text,
+      fc.constantFrom({}, 1, null),
+    ),
+    createdAt: text,
+  },
+  { requiredKeys: ['$type', 'createdAt'] },
+);
+
 const sent = fc.array(
   fc.record({
     type: fc.constantFrom('create' as const, 'update' as const),
     collection: fc.constantFrom('app.bsky.feed.like', 'app.bsky.feed.post'),
     rkey: fc.stringMatching(/^[a-z0-9._:~-]{1,15}$/),
-    record: fc.dictionary(fc.string({ unit: 'binary', maxLength: 6 }), fc.jsonValue({ maxDepth: 2 }), {
-      maxKeys: 3,
-    }),
+    record: fc.oneof(
+      alike,
+      fc.dictionary(fc.string({ unit: 'binary', maxLength: 6 }), fc.jsonValue({ maxDepth: 2 }), {
+        maxKeys: 3,
+      }),
+    ),
   }),
   { minLength: 1, maxLength: 6 },
 );
 
-/** The events, without where their records stand, or why there are none. */
+/** What the events say, or why there are none. */
 function outcome(events: string | Buffer): unknown {
   try {
-    return decodeEvents({ events }).map((event) => {
-      const { [standsAt]: _, ...fields } = event as RecordEvent;
-      return fields;
-    });
+    return decodeEvents({ events }).map((event) => JSON.parse(JSON.stringify(event)));
   } catch (error) {
     if (error instanceof InvalidEntryError) return error.reason;
     throw error;
@@ -77,6 +94,25 @@ describe('an entry with tabs between its events', () => {
         }
       }),
     );
+  });
+
+  it('says where the texts of records stand that are like the one before', () => {
+    const like = (uri: string, via?: string) => ({
+      type: 'create' as const,
+      collection: 'c',
+      rkey: 'a',
+      record: { ...(via && { via }), $type: 'l', subject: { uri }, n: 'é' },
+    });
+    const plain = (uri: string) => ({ ...like(uri), record: { ...like(uri).record, n: 'e' } });
+    const lists = [plain('at://a'), plain('at://bc'), plain('"'), like('at://d'), plain('')];
+    const events = decodeEvents({ events: Buffer.from(entryOf(lists)) }).filter(isRecord);
+    const found = events.map(({ [standsAt]: at }) => {
+      if (!at || !('form' in at)) return undefined;
+      expect(at.form.text).toBe('{"$type":"l","subject":{"uri":""},"n":""}');
+      const places = Array.from(at.texts.subarray(at.from, at.from + at.form.count * 2));
+      return [0, 2].map((i) => at.bytes.toString('utf8', places[i], places[i + 1]));
+    });
+    expect(found).toEqual([undefined, ['at://bc', 'e'], undefined, undefined, ['', 'e']]);
   });
 
   it('says where every record stands but the first of its kind and those with escapes', () => {

@@ -1,7 +1,8 @@
 import { isUtf8 } from 'node:buffer';
 import { parseJson } from './escaped-keys.ts';
-import { recordEventCid, recordEventHead, recordEventTail } from './record-text.ts';
-import { type RecordEvent, type RecordText, standsAt } from './types.ts';
+import { endOfText, Form, standsAt as isAt } from './form.ts';
+import { recordEventCid, recordEventHead, recordEventTail, textOf } from './record-text.ts';
+import { cidStandsAt, type FormText, type RecordEvent, type RecordText, standsAt } from './types.ts';
 
 const TAB = 0x09;
 const COMMA = 0x2c;
@@ -9,9 +10,6 @@ const OPEN = 0x5b;
 const CLOSE = 0x5d;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const SPACE = 0x20;
 
 const cidBytes = Buffer.from(recordEventCid);
 const tailBytes = Buffer.from(recordEventTail());
@@ -48,9 +46,15 @@ export function readList(bytes: Buffer): unknown[] | undefined {
 const numberedName = /"\d+":/;
 
 type Alike = Omit<RecordEvent, 'rkey' | 'cid' | 'record'>;
+type Names = readonly [rkey: string, cid: RecordText];
+const maxForms = 2;
+const textsAtOnce = 1_024;
 
-/** A class, for objects of one shape: there are many of them. */
-class AlikeEvent implements RecordEvent {
+/**
+ * A record event of which only what differs from the one before was read. A class, for objects of one shape: there are
+ * many of them. What few ask for is read when it is asked for.
+ */
+export class AlikeEvent implements RecordEvent {
   type: RecordEvent['type'];
   seq: number;
   time: string;
@@ -59,15 +63,17 @@ class AlikeEvent implements RecordEvent {
   rev: string;
   collection: string;
   rkey: string;
-  cid: string;
-  record: Record<string, unknown>;
+  [standsAt]: RecordText | FormText | undefined;
+  [cidStandsAt]: RecordText;
+  private parsed: Record<string, unknown> | undefined;
 
+  /** @param record undefined for a record of a form, which can't but be JSON */
   constructor(
     alike: Alike,
     rkey: string,
-    cid: string,
-    record: Record<string, unknown>,
-    at: RecordText | undefined,
+    cid: RecordText,
+    record: Record<string, unknown> | undefined,
+    at: RecordText | FormText | undefined,
   ) {
     this.type = alike.type;
     this.seq = alike.seq;
@@ -77,12 +83,25 @@ class AlikeEvent implements RecordEvent {
     this.rev = alike.rev;
     this.collection = alike.collection;
     this.rkey = rkey;
-    this.cid = cid;
-    this.record = record;
-    if (at) this[standsAt] = at;
+    this[standsAt] = at;
+    this[cidStandsAt] = cid;
+    this.parsed = record;
   }
 
-  [standsAt]?: RecordText;
+  get cid(): string {
+    return textOf(this[cidStandsAt]);
+  }
+
+  get record(): Record<string, unknown> {
+    this.parsed ??= JSON.parse(textOf(this[standsAt]!)) as Record<string, unknown>;
+    return this.parsed;
+  }
+
+  /** All that the entry says of it. */
+  toJSON(): RecordEvent {
+    const { type, seq, time, did, commit, rev, collection, rkey, cid, record } = this;
+    return { type, seq, time, did, commit, rev, collection, rkey, cid, record };
+  }
 }
 
 /** Reads the events of one list, of which most begin like the one before. */
@@ -90,6 +109,11 @@ class Pieces {
   readonly #bytes: Buffer;
   #alike: Alike | undefined;
   #head = Buffer.alloc(0);
+  #forms: readonly Form[] = [];
+  /** Records of which the form may still be learnt: of many collections they have none. */
+  #lessons = 0;
+  #texts = new Int32Array(0);
+  #taken = 0;
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes;
@@ -107,35 +131,47 @@ class Pieces {
   /** The next record of the same fetch, type and collection; undefined if it is anything else, or written otherwise. */
   #readAlike(start: number, end: number): RecordEvent | undefined {
     const bytes = this.#bytes;
-    if (!this.#stands(this.#head, start)) return undefined;
     const rkey = start + this.#head.length;
-    const rkeyEnd = this.#endOfText(rkey, end);
+    if (rkey > end || bytes.compare(this.#head, 0, this.#head.length, start, rkey) !== 0) return undefined;
+    const rkeyEnd = endOfText(bytes, rkey, end);
     const cid = rkeyEnd + cidBytes.length;
-    if (!this.#stands(cidBytes, rkeyEnd)) return undefined;
-    const cidEnd = this.#endOfText(cid, end);
+    if (!isAt(bytes, cidBytes, rkeyEnd)) return undefined;
+    const cidEnd = endOfText(bytes, cid, end);
     const record = cidEnd + tailBytes.length;
-    if (!this.#stands(tailBytes, cidEnd)) return undefined;
+    if (!isAt(bytes, tailBytes, cidEnd) || rkey === rkeyEnd || cid === cidEnd) return undefined;
     if (bytes[record] !== OPEN_BRACE || bytes[end - 1] !== CLOSE_BRACE) return undefined;
-    const text = bytes.toString('utf8', record, end - 1);
-    const names = [bytes.toString('latin1', rkey, rkeyEnd), bytes.toString('latin1', cid, cidEnd)] as const;
-    const stands = !text.includes('\\') && !numberedName.test(text);
-    const at = stands ? { bytes, start: record, end: end - 1 } : undefined;
-    return new AlikeEvent(this.#alike!, ...names, parseJson(text) as Record<string, unknown>, at);
+    const names = [bytes.toString('latin1', rkey, rkeyEnd), { bytes, start: cid, end: cidEnd }] as const;
+    return this.#ofForm(names, record, end - 1) ?? this.#parsed(names, record, end - 1);
   }
 
-  #stands(what: Buffer, at: number): boolean {
-    const end = at + what.length;
-    return end <= this.#bytes.length && this.#bytes.compare(what, 0, what.length, at, end) === 0;
-  }
-
-  /** Where the quote is that ends a text; `end` if it is not of printable ASCII alone, without an escape. */
-  #endOfText(at: number, end: number): number {
-    for (; at < end; at++) {
-      const byte = this.#bytes[at]!;
-      if (byte === QUOTE) return at;
-      if (byte === BACKSLASH || byte < SPACE || byte >= 0x80) return end;
+  #ofForm([rkey, cid]: Names, start: number, end: number): RecordEvent | undefined {
+    const bytes = this.#bytes;
+    for (const form of this.#forms) {
+      const from = this.#roomFor(form.count * 2);
+      const texts = this.#texts;
+      if (!form.read(bytes, start, end, texts, from)) continue;
+      this.#taken = from + form.count * 2;
+      return new AlikeEvent(this.#alike!, rkey, cid, undefined, { bytes, start, end, form, texts, from });
     }
-    return end;
+    return undefined;
+  }
+
+  /** Where there is room for so many numbers in `#texts`: one list for many records. */
+  #roomFor(count: number): number {
+    if (this.#taken + count > this.#texts.length) {
+      this.#texts = new Int32Array(textsAtOnce);
+      this.#taken = 0;
+    }
+    return this.#taken;
+  }
+
+  #parsed([rkey, cid]: Names, start: number, end: number): RecordEvent {
+    const text = this.#bytes.toString('utf8', start, end);
+    const stands = !text.includes('\\') && !numberedName.test(text);
+    const at = stands ? { bytes: this.#bytes, start, end } : undefined;
+    const record = parseJson(text) as Record<string, unknown>;
+    this.#learnForm(record);
+    return new AlikeEvent(this.#alike!, rkey, cid, record, at);
   }
 
   #learn(event: RecordEvent, start: number): void {
@@ -144,6 +180,18 @@ class Pieces {
     const { type, seq, time, did, commit, rev, collection } = event;
     const alike = { type, seq, time, did, commit, rev, collection };
     this.#head = Buffer.from(recordEventHead(alike));
-    if (this.#stands(this.#head, start)) this.#alike = alike;
+    if (!isAt(this.#bytes, this.#head, start)) return;
+    this.#alike = alike;
+    this.#forms = [];
+    this.#lessons = maxForms;
+    this.#learnForm(event.record);
+  }
+
+  /** Such as likes with and without a `via`. */
+  #learnForm(record: Record<string, unknown>): void {
+    if (this.#lessons === 0) return;
+    this.#lessons -= 1;
+    const form = typeof record === 'object' && record !== null ? Form.of(record) : undefined;
+    if (form) this.#forms = [...this.#forms, form];
   }
 }

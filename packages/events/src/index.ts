@@ -18,6 +18,7 @@ export {
   glanceAt,
   InvalidEntryError,
 } from './codec.ts';
+export type { Form } from './form.ts';
 export {
   betweenEvents,
   recordEventCid,
@@ -31,6 +32,7 @@ export type {
   AccountEvent,
   DeleteEvent,
   FetchPart,
+  FormText,
   IdentityEvent,
   Label,
   LabelEvent,
@@ -41,4 +43,4 @@ export type {
   RepoJob,
   StreamEvent,
 } from './types.ts';
-export { BACKFILL_SEQ, isBackfill, standsAt } from './types.ts';
+export { BACKFILL_SEQ, cidStandsAt, isBackfill, standsAt } from './types.ts';

@@ -1,3 +1,5 @@
+import type { Form } from './form.ts';
+
 /** `seq` of every event that came from a whole fetch (−2 is read as the same). */
 export const BACKFILL_SEQ = -1;
 
@@ -44,11 +46,14 @@ export interface RecordEvent extends CommitEnvelope {
   /** Lexicon JSON: links as `$link`, bytes as `$bytes`. */
   record: Record<string, unknown>;
   /** Where the record's JSON stands in the entry that was read, if that is known. No field of the entry. */
-  [standsAt]?: RecordText;
+  [standsAt]?: RecordText | FormText | undefined;
+  /** As well of the CID. */
+  [cidStandsAt]?: RecordText;
 }
 
-/** A symbol, which no entry can hold. */
+/** Symbols, which no entry can hold. */
 export const standsAt = Symbol('where a record stands');
+export const cidStandsAt = Symbol('where a CID stands');
 
 /**
  * A record's JSON in UTF-8, with its names in the order that JSON.stringify gives them. Without a backslash: who looks
@@ -58,6 +63,15 @@ export interface RecordText {
   bytes: Buffer;
   start: number;
   end: number;
+}
+
+/** Of a record that is like others but for its texts: what it has alike with them, and where each of its texts stands. */
+export interface FormText extends RecordText {
+  form: Form;
+  /** Beginnings and ends of the texts, in turns. */
+  texts: Int32Array;
+  /** Where in `texts` those of this record are. */
+  from: number;
 }
 
 export interface DeleteEvent extends CommitEnvelope {

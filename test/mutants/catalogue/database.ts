@@ -7,6 +7,38 @@ const labels = [`${src}/labels.test.ts`];
 
 export const database: readonly Mutant[] = [
   {
+    name: 'events/form-of-the-beginning-alone',
+    breaks: 'a record is of a form only if it is so to its end',
+    file: 'packages/events/src/form.ts',
+    from: 'return at === end;',
+    to: 'return at <= end;',
+    tests: ['packages/events/src/event-list.test.ts'],
+  },
+  {
+    name: 'events/form-with-escapes',
+    breaks: 'a text that is taken from where it stands has no escape in it',
+    file: 'packages/events/src/form.ts',
+    from: 'if (byte === BACKSLASH || byte < SPACE || byte >= 0x80) return end;',
+    to: 'if (byte < SPACE || byte >= 0x80) return end;',
+    tests: ['packages/events/src/event-list.test.ts'],
+  },
+  {
+    name: 'database/plain-cid-of-any-end',
+    breaks: 'a CID is taken for one only with the bits that it has to spare at 0',
+    file: `${src}/plain-records.ts`,
+    from: 'return isLast[bytes[end - 1]!] === 1;',
+    to: 'return true;',
+    tests: [`${src}/plain-records.test.ts`],
+  },
+  {
+    name: 'database/plain-record-of-another-collection',
+    breaks: 'a record is of its collection',
+    file: `${src}/plain-records.ts`,
+    from: 'return known?.nsid === nsid ? known.read(bytes, texts, from) : undefined;',
+    to: 'return known?.read(bytes, texts, from);',
+    tests: [`${src}/plain-records.test.ts`],
+  },
+  {
     name: 'database/rows-not-looked-for',
     breaks: 'a repo that has rows is compared with them',
     file: `${src}/fetches.ts`,

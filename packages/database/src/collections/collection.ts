@@ -1,4 +1,4 @@
-import type { Row } from '../packed-rows.ts';
+import type { Row, Value } from '../packed-rows.ts';
 import type { TableName } from '../tables.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: a record that its lexicon has accepted
@@ -9,8 +9,8 @@ export interface RecordInput {
   uri: string;
   did: string;
   rkey: string;
-  cid: string;
-  /** Lexicon JSON. */
+  cid: NonNullable<Value>;
+  /** Lexicon JSON; of a plain record (plain-records.ts) CIDs as where they stand. */
   record: Lexical;
   /** When it was indexed: normalised. */
   indexedAt: string;

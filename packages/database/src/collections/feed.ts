@@ -64,7 +64,7 @@ function separateEmbeds(embed: Lexical): Lexical[] {
 
 interface EmbeddingPost {
   uri: string;
-  cid: string;
+  cid: RecordInput['cid'];
   createdAt: string;
   indexedAt: string;
 }
