@@ -5,7 +5,7 @@
  * place when it goes. So the rows depend on which records there are, never on
  * the order in which they came.
  */
-import { byKey } from './by-key.ts';
+import { byPair } from './by-key.ts';
 import { type Collection, rkeyOf } from './collections/collection.ts';
 import { earlier } from './dates.ts';
 import { cellOf, type PackedRow, type Row, RowPacker } from './packed-rows.ts';
@@ -21,7 +21,9 @@ export interface Claimant {
   readonly cid: string;
   readonly createdAt: string;
   readonly indexedAt: string;
-  readonly key: string;
+  /** Who claims what: the values of the claim's two columns. */
+  readonly by: string;
+  readonly of: string;
   /** null: the row is in the table already. */
   readonly row: PackedRow<TableName> | null;
 }
@@ -38,20 +40,26 @@ export interface Settlement {
 /** Decides for every subject who has the row. Pure. */
 export function settle(claimants: readonly Claimant[]): Settlement {
   const out: Settlement = { insert: [], duplicates: [], displaced: [] };
-  for (const rivals of byKey(claimants, (claimant) => claimant.key).values()) {
-    if (!Array.isArray(rivals)) {
-      if (rivals.row !== null) out.insert.push(rivals.row);
-      continue;
-    }
-    const winner = rivals.reduce((a, b) => (isBefore(b, a) ? b : a));
-    if (winner.row !== null) out.insert.push(winner.row);
-    for (const rival of rivals) {
-      if (rival === winner) continue;
-      if (rival.row === null) out.displaced.push([rival.uri, winner.uri]);
-      out.duplicates.push([rival.uri, rival.cid, winner.uri, rival.indexedAt]);
+  for (const ofOne of byPair(claimants, by, of).values()) {
+    for (const rivals of ofOne.values()) {
+      if (Array.isArray(rivals)) settleRivals(rivals, out);
+      else if (rivals.row !== null) out.insert.push(rivals.row);
     }
   }
   return out;
+}
+
+const by = (claimant: Claimant) => claimant.by;
+const of = (claimant: Claimant) => claimant.of;
+
+function settleRivals(rivals: readonly Claimant[], out: Settlement): void {
+  const winner = rivals.reduce((a, b) => (isBefore(b, a) ? b : a));
+  if (winner.row !== null) out.insert.push(winner.row);
+  for (const rival of rivals) {
+    if (rival === winner) continue;
+    if (rival.row === null) out.displaced.push([rival.uri, winner.uri]);
+    out.duplicates.push([rival.uri, rival.cid, winner.uri, rival.indexedAt]);
+  }
 }
 
 /** A createdAt that lies after the time of indexing counts as that time. */
@@ -72,13 +80,15 @@ export function claimantOf({ table, columns }: Claim, version: Claiming): Claima
 class Newcomer implements Claimant {
   readonly uri: string;
   readonly indexedAt: string;
-  readonly key: string;
+  readonly by: string;
+  readonly of: string;
   readonly row: PackedRow<TableName>;
 
   constructor({ uri, did, indexedAt }: Claiming, row: PackedRow<TableName>, [a, b]: Claim['columns']) {
     this.uri = uri;
     this.indexedAt = indexedAt;
-    this.key = `${a === 'creator' ? did : cellOf(row, a)}\n${cellOf(row, b)}`;
+    this.by = a === 'creator' ? did : cellOf(row, a)!;
+    this.of = cellOf(row, b)!;
     this.row = row;
   }
 
@@ -99,10 +109,10 @@ export async function readHolders(
 ): Promise<Claimant[]> {
   if (claimants.length === 0) return [];
   // LIMIT, for look-ups one by one: joined as a whole, a small table would be read from end to end by each batch.
-  const keys = [...new Set(claimants.map((c) => c.key))].map((key) => key.split('\n'));
+  const keys = [...byPair(claimants, by, of)].flatMap(([a, all]) => [...all.keys()].map((b) => [a, b]));
   const { rows } = await client.query<Omit<Claimant, 'row'>>({
     name: `holders ${table}`,
-    text: `SELECT h.uri, h.cid, h."createdAt", h."indexedAt", h."${a}" || chr(10) || h."${b}" AS key
+    text: `SELECT h.uri, h.cid, h."createdAt", h."indexedAt", h."${a}" AS by, h."${b}" AS of
       FROM unnest($1::text[], $2::text[]) AS k(a, b)
       CROSS JOIN LATERAL (SELECT * FROM "${table}" t WHERE t."${a}" = k.a AND t."${b}" = k.b LIMIT 1) h`,
     values: [keys.map(([first]) => first), keys.map(([, second]) => second)],

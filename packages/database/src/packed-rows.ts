@@ -12,6 +12,9 @@ export interface PackedRow<T extends PackedTable = PackedTable> {
   readonly bytes: Buffer;
   readonly start: number;
   readonly end: number;
+  /** Two of its values as the texts that they were made of, for who asks for them by `cellOf`; undefined where they are not. */
+  readonly creator: string | undefined;
+  readonly subject: string | undefined;
 }
 
 /** Of a table of which a batch has a few rows. */
@@ -66,14 +69,19 @@ class Sheet {
   readonly #chunks: Buffer[];
   /** By position. */
   readonly #jsonb: readonly boolean[];
+  /** Positions; -1 where there is none. */
+  readonly #creator: number;
+  readonly #subject: number;
   #chunk: Buffer = Buffer.allocUnsafe(firstBytes);
   #at = 0;
 
   constructor(table: PackedTable, chunks: Buffer[]) {
-    const { columns, jsonb = [] } = columnsOf(table);
+    const { columns, jsonb = [], subject = '' } = columnsOf(table);
     this.#table = table;
     this.#chunks = chunks;
     this.#jsonb = columns.map((column) => jsonb.includes(column));
+    this.#creator = columns.indexOf('creator');
+    this.#subject = columns.indexOf(subject);
   }
 
   pack(row: Row, plain: boolean): PackedRow {
@@ -83,7 +91,9 @@ class Sheet {
     this.#chunk[start] = row.length >>> 8;
     this.#chunk[start + 1] = row.length;
     for (let i = 0; i < row.length; i++) this.#add(row[i]!, this.#jsonb[i] === true, plain);
-    return { table: this.#table, bytes: this.#chunk, start, end: this.#at };
+    const creator = plain ? textAt(row, this.#creator) : undefined;
+    const subject = plain ? textAt(row, this.#subject) : undefined;
+    return { table: this.#table, bytes: this.#chunk, start, end: this.#at, creator, subject };
   }
 
   #makeRoom(row: Row): void {
@@ -120,9 +130,17 @@ class Sheet {
   }
 }
 
+function textAt(row: Row, index: number): string | undefined {
+  const value = index < 0 ? undefined : row[index];
+  return typeof value === 'string' ? value : undefined;
+}
+
 /** A row's value as text. @throws RangeError for a column that is not written to the row's table */
-export function cellOf({ table, bytes, start }: PackedRow, column: string): string | null {
-  const { columns, jsonb } = columnsOf(table);
+export function cellOf(row: PackedRow, column: string): string | null {
+  const { table, bytes, start } = row;
+  const { columns, jsonb, subject } = columnsOf(table);
+  if (column === subject && row.subject !== undefined) return row.subject;
+  if (column === 'creator' && row.creator !== undefined) return row.creator;
   const index = columns.indexOf(column);
   if (index < 0) throw new RangeError(`rows of ${table} have no ${column}`);
   let at = start + COUNT;

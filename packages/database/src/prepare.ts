@@ -169,6 +169,7 @@ function timeOf(time: string, now: number): number {
 
 /** @returns false when the event can't be placed in time */
 function takeCommit(entry: Entry, event: Extract<StreamEvent, { rev: string }>): boolean {
+  if (entry.commit && event.rev === entry.commit.rev) return true;
   if (!revSyntax.test(event.rev)) {
     entry.drops.push('bad-rev');
     return false;
@@ -186,12 +187,12 @@ type RecordOrDelete = Extract<StreamEvent, { collection: string }>;
 
 function takeRecord(entry: Entry, event: RecordOrDelete, options: PrepareOptions): void {
   const { rkey } = event;
-  const nsid = onlyCopy(event.collection);
-  if (!options.keep(nsid)) return void entry.drops.push('collection');
-  if (!nsidSyntax.test(nsid) || !rkeySyntax.test(rkey)) return void entry.drops.push('bad-path');
   const { did } = entry;
+  const { nsid, prefix, kept, isNsid } = collectionIn(did, event.collection, options);
+  if (!kept) return void entry.drops.push('collection');
+  if (!isNsid || !rkeySyntax.test(rkey)) return void entry.drops.push('bad-path');
   const rev = event.rev === entry.commit?.rev ? entry.commit.rev : event.rev;
-  const uri = prefixOf(did, nsid) + rkey;
+  const uri = prefix + rkey;
   const update = event.type === 'update';
   const op: Op = { uri, nsid, did, rev, live: entry.live, update, version: null };
   entry.ops.push(op);
@@ -199,12 +200,27 @@ function takeRecord(entry: Entry, event: RecordOrDelete, options: PrepareOptions
   op.version = versionOf(op, event, options, entry);
 }
 
-let known = { did: '', nsid: '', prefix: '' };
+/** A collection of one repo. */
+interface RepoCollection {
+  did: string;
+  options: PrepareOptions;
+  named: string;
+  nsid: string;
+  /** Of the URIs of its records. */
+  prefix: string;
+  kept: boolean;
+  isNsid: boolean;
+}
 
-/** One text for the records of one collection, of which a fetch brings many in a row. */
-function prefixOf(did: string, nsid: string): string {
-  if (known.did !== did || known.nsid !== nsid) known = { did, nsid, prefix: `at://${did}/${nsid}/` };
-  return known.prefix;
+let last: RepoCollection | undefined;
+
+/** What is the same for the records of one collection, of which a fetch brings many in a row. */
+function collectionIn(did: string, named: string, options: PrepareOptions): RepoCollection {
+  if (last?.named === named && last.did === did && last.options === options) return last;
+  const nsid = onlyCopy(named);
+  const prefix = `at://${did}/${nsid}/`;
+  last = { did, options, named, nsid, prefix, kept: options.keep(nsid), isNsid: nsidSyntax.test(nsid) };
+  return last;
 }
 
 /** @returns null for a record that is refused, which is noted in `entry` */

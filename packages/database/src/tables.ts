@@ -26,6 +26,8 @@ export interface TableSpec {
   returns?: readonly string[];
   /** Columns of type jsonb; all others are texts. */
   jsonb?: readonly string[];
+  /** Column whose text stays at hand with each row that is made, since claims and counts ask for it; so does the creator's. */
+  subject?: string;
 }
 
 const subjectRecord = [
@@ -71,6 +73,7 @@ export const tables = {
     ],
     returns: ['replyRoot', 'replyParent', 'sortAt', 'invalidReplyRoot'],
     jsonb: ['langs', 'tags'],
+    subject: 'replyParent',
   },
   post_embed_image: { columns: image, owner: 'postUri' },
   post_embed_gallery_image: { columns: image, owner: 'postUri' },
@@ -84,16 +87,19 @@ export const tables = {
     columns: ['uri', 'cid', 'subject', 'subjectCid', 'createdAt', 'indexedAt'],
     owner: 'uri',
     counts: [{ counter: 'post_agg.quoteCount', key: 'subject' }],
+    subject: 'subject',
   },
   like: {
     columns: subjectRecord,
     owner: 'uri',
     counts: [{ counter: 'post_agg.likeCount', key: 'subject' }],
+    subject: 'subject',
   },
   repost: {
     columns: subjectRecord,
     owner: 'uri',
     counts: [{ counter: 'post_agg.repostCount', key: 'subject' }],
+    subject: 'subject',
   },
   feed_item: {
     columns: ['uri', 'cid', 'type', 'postUri', 'originatorDid', 'sortAt'],
@@ -124,8 +130,9 @@ export const tables = {
       { counter: 'profile_agg.followersCount', key: 'subjectDid' },
     ],
     returns: ['sortAt'],
+    subject: 'subjectDid',
   },
-  actor_block: { columns: subjectDid, owner: 'uri' },
+  actor_block: { columns: subjectDid, owner: 'uri', subject: 'subjectDid' },
   list: {
     columns: [
       'uri',
@@ -194,9 +201,11 @@ export const others = {
 /** Every table to which rows are copied. */
 export type PackedTable = TableName | keyof typeof others;
 
-const columns: Record<PackedTable, Pick<TableSpec, 'columns' | 'jsonb'>> = { ...tables, ...others };
+type Columns = Pick<TableSpec, 'columns' | 'jsonb' | 'subject'>;
 
-/** The columns that are written to a table, in the order of a row's values, and those of them that are jsonb. */
-export function columnsOf(table: PackedTable): Pick<TableSpec, 'columns' | 'jsonb'> {
+const columns: Record<PackedTable, Columns> = { ...tables, ...others };
+
+/** The columns that are written to a table, in the order of a row's values, and what is said of some of them. */
+export function columnsOf(table: PackedTable): Columns {
   return columns[table];
 }
