@@ -18,6 +18,29 @@ it('gives the ids of the entries, in order', async () => {
   expect((await used.redis.xrange(stream, '-', '+')).map(([id]) => id)).toEqual(ids);
 });
 
+it('writes appends that meet in one step, each with its own ids, in the order of the calls', async () => {
+  const stream = newStream();
+  const steps: number[] = [];
+  const metrics = { ...noMetrics, appended: (_: string, entries: number) => steps.push(entries) };
+  const producer = new Producer(used.redis, stream, { metrics });
+  const cursor = { host: 'a', value: '1' };
+  const stop = new AbortController();
+  const ids = await Promise.all([
+    producer.append(numbers(0, 3)),
+    producer.append(numbers(3, 4)),
+    producer.append(numbers(4, 6), { cursor }),
+    producer.append(numbers(6, 7)),
+    producer.append([]),
+    producer.append(numbers(7, 9)),
+    producer.append(numbers(9, 10), { signal: stop.signal }),
+  ]);
+  expect(steps).toEqual([4, 2, 3, 1]);
+  expect(ids.map((some) => some.length)).toEqual([3, 1, 2, 1, 0, 2, 1]);
+  const entries = await used.redis.xrange(stream, '-', '+');
+  expect(entries.map(([id]) => id)).toEqual(ids.flat());
+  expect(entries.map(([, fields]) => Number(fields[1]))).toEqual(range(10));
+});
+
 it('never exceeds its mark and one batch, loses and doubles nothing', async () => {
   const [stream, mark, size, total] = [newStream(), 1000, 500, 100_000];
   const producers = range(2).map(() => new Producer(used.redis, stream, { highWaterMark: mark }));

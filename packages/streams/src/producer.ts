@@ -5,6 +5,7 @@ import { abortable, FencedError, isPassing, RewoundError, replyCode } from './er
 import { keysOf, type StreamKeys } from './keys.ts';
 import { noMetrics, type Pressure, type StreamMetrics } from './metrics.ts';
 import { appendScript } from './scripts/append.ts';
+import { Turns } from './turns.ts';
 import { type Log, type NewFields, silent } from './types.ts';
 
 export interface ProducerOptions {
@@ -74,7 +75,7 @@ const rememberedMs = 3_000_000;
  * Checking the marks and appending are one step in Redis, so that the stream
  * never holds more than its mark and one batch, whatever the number of
  * producers. A batch is written once also when the connection breaks while it
- * is on its way. Appends of one producer go one after the other.
+ * is on its way. Appends of one producer go one after the other, or several in one step.
  */
 export class Producer {
   readonly stream: string;
@@ -86,7 +87,7 @@ export class Producer {
   #generation = 0;
   /** The last batch that Redis confirmed, and when; it must still know it. */
   #confirmed = { number: 0, at: 0 };
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns((entries, options) => this.#append(entries, options));
   #measured = { at: 0, room: 0, since: 0 };
 
   constructor(redis: Redis, stream: string, options: ProducerOptions = {}) {
@@ -114,9 +115,7 @@ export class Producer {
    *   FencedError when the guard does not hold; the signal's reason when it aborts; ReplyError for what waiting can't mend (WRONGTYPE, NOPERM)
    */
   append(entries: readonly NewFields[], options: AppendOptions = {}): Promise<string[]> {
-    const turn = this.#last.then(() => this.#append(entries, options));
-    this.#last = turn.catch(() => {});
-    return abortable(turn, options.signal);
+    return abortable(this.#turns.append(entries, options), options.signal);
   }
 
   /**
