@@ -20,7 +20,13 @@ export interface DocumentCacheOptions {
   /** For DIDs without a document. */
   negativeTtlMs: number;
   keyPrefix: string;
+  /** Hears of each document that could not be written. */
+  onLost(): void;
 }
+
+/** Documents wait so long for others, and so many at most: a command of Redis that is alone costs as much as four. */
+const WRITE_MS = 100;
+const MOST_UNWRITTEN = 100;
 
 /**
  * The documents that all copies of all services share. Each DID has one slot
@@ -29,6 +35,8 @@ export interface DocumentCacheOptions {
  */
 export class DocumentCache {
   readonly #options: DocumentCacheOptions;
+  #unwritten = new Map<string, Remembered>();
+  #writing: NodeJS.Timeout | undefined;
 
   constructor(options: DocumentCacheOptions) {
     this.#options = options;
@@ -45,13 +53,29 @@ export class DocumentCache {
     return text === null ? undefined : read(did, text);
   }
 
-  async set(did: string, value: Remembered): Promise<void> {
+  /** Remembers a document: at once where it is known to replace an older one, else within `WRITE_MS`. */
+  set(did: string, value: Remembered, atOnce: boolean): void {
+    this.#unwritten.set(did, value);
+    if (atOnce || this.#unwritten.size >= MOST_UNWRITTEN) this.#writeAll();
+    else this.#writing ??= setTimeout(() => this.#writeAll(), WRITE_MS).unref();
+  }
+
+  #writeAll(): void {
+    clearTimeout(this.#writing);
+    this.#writing = undefined;
+    const all = this.#unwritten;
+    this.#unwritten = new Map();
+    for (const [did, value] of all) this.#write(did, value).catch(this.#options.onLost);
+  }
+
+  async #write(did: string, value: Remembered): Promise<void> {
     const ttl = 'identity' in value ? this.#options.ttlMs : this.#options.negativeTtlMs;
     const text = JSON.stringify({ did, ...value });
     await this.#options.store.set(this.keyOf(did), text, 'PX', jitter(ttl));
   }
 
   async drop(did: string): Promise<void> {
+    this.#unwritten.delete(did);
     const key = this.keyOf(did);
     const text = await this.#options.store.get(key);
     if (text !== null && read(did, text)) await this.#options.store.del(key);

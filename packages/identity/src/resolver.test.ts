@@ -4,6 +4,7 @@ import { Metrics } from '@headwater/ops';
 import { connect, type Redis } from '@headwater/streams';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { empty, keysLike, startRedis, type TestRedis } from '../../../test/support/redis.ts';
+import { until } from '../../../test/support/wait.ts';
 import type { HttpGet } from './http.ts';
 import { IdentityResolver, type IdentityResolverOptions } from './resolver.ts';
 
@@ -29,6 +30,8 @@ const get: HttpGet = async (url, { timeoutMs }) => {
 
 let redisServer: TestRedis;
 let store: Redis;
+let tests = 0;
+let prefix = '';
 let plcUrl: string;
 let requests: string[] = [];
 let answer: (req: IncomingMessage, res: ServerResponse) => void;
@@ -58,12 +61,17 @@ afterAll(async () => {
 });
 beforeEach(() => {
   requests = [];
+  // What the resolvers of the test before still write is none of this one's.
+  prefix = `identity-${++tests}`;
   answer = (req, res) => json(documentOf(req.url!.slice(1)))(req, res);
 });
 afterEach(() => empty(store));
 
 const resolverOf = (options: Partial<IdentityResolverOptions> = {}) =>
-  new IdentityResolver({ get, plcUrl, metrics: new Metrics('test'), store, ...options });
+  new IdentityResolver({ get, plcUrl, metrics: new Metrics('test'), store, keyPrefix: prefix, ...options });
+/** Documents are written a moment after they are read, all at once. */
+const untilWritten = () =>
+  until('a document in Redis', async () => (await keysLike(store, `${prefix}:*`)).length > 0);
 const reasonOf = (promise: Promise<unknown>) =>
   promise.then(
     () => undefined,
@@ -81,6 +89,7 @@ describe('IdentityResolver', () => {
       handle: 'alice.example.com',
     });
     await one.resolve(DID);
+    await untilWritten();
     await resolverOf().resolve(DID);
     expect(requests).toEqual([`/${DID}`]);
   });
@@ -92,7 +101,8 @@ describe('IdentityResolver', () => {
       (_, i) => `did:plc:${'a'.repeat(22)}${'abcdefgh'[i >> 3]}${'abcdefgh'[i & 7]}`,
     );
     for (const did of dids) expect((await resolver.resolve(did)).did).toBe(did);
-    const keys = await keysLike(store, 'identity:*');
+    await untilWritten();
+    const keys = await keysLike(store, `${prefix}:*`);
     expect(keys.length).toBeLessThanOrEqual(5);
     const ttl = await store.pttl(keys[0]!);
     expect(ttl).toBeGreaterThan(20 * 3600_000);
@@ -142,9 +152,10 @@ describe('IdentityResolver', () => {
     const resolver = resolverOf({ negativeTtlMs: 60_000 });
     expect(await reasonOf(resolver.resolve(DID))).toBe(reason);
     expect(await reasonOf(resolver.resolve(DID))).toBe(reason);
+    await untilWritten();
     expect(await reasonOf(resolverOf().resolve(DID))).toBe(reason);
     expect(requests.length).toBe(1);
-    const [key] = await keysLike(store, 'identity:*');
+    const [key] = await keysLike(store, `${prefix}:*`);
     expect(await store.pttl(key!)).toBeLessThan(67_000);
   });
 

@@ -67,7 +67,6 @@ export class IdentityResolver {
       timeoutMs: options.timeoutMs ?? 10_000,
       tries: options.tries ?? 3,
     });
-    this.#cache = store && new DocumentCache({ store, ...cacheDefaults(options) });
     this.#memory = new Lru(memorySize);
     this.#refreshed = new Lru(memorySize);
     this.#memoryTtlMs = options.memoryTtlMs ?? 5 * 60_000;
@@ -82,6 +81,8 @@ export class IdentityResolver {
       'identity_cache_errors_total',
       'Reads and writes of the identity cache that failed; the directory was asked instead.',
     );
+    const onLost = () => this.#cacheErrors.inc();
+    this.#cache = store && new DocumentCache({ store, onLost, ...cacheDefaults(options) });
   }
 
   /**
@@ -125,7 +126,7 @@ export class IdentityResolver {
     if (last !== undefined && Date.now() - last < this.#refreshEveryMs) return this.resolve(did);
     this.#refreshed.set(did, Date.now());
     this.#inFlight.delete(did);
-    return this.#count('refresh', did, await this.#fetch(did));
+    return this.#count('refresh', did, await this.#fetch(did, true));
   }
 
   /** As refresh, for accounts whose repo is wanted. @throws IdentityError as resolveRepo */
@@ -140,7 +141,7 @@ export class IdentityResolver {
     await this.#try(() => this.#cache?.drop(did));
   }
 
-  #fetch(did: string): Promise<Remembered> {
+  #fetch(did: string, isRefresh = false): Promise<Remembered> {
     const running = this.#inFlight.get(did);
     if (running) return running;
     const fetching: Promise<Remembered> = this.#ask(did).then(
@@ -148,8 +149,7 @@ export class IdentityResolver {
         // Dropped or refreshed meanwhile: this document may be the old one.
         if (!this.#landed(did, fetching)) return value;
         this.#remember(did, value);
-        // Nobody waits for it; what is asked of Redis later comes after it.
-        void this.#try(() => this.#cache?.set(did, value));
+        this.#cache?.set(did, value, isRefresh);
         return value;
       },
       (err) => {
