@@ -1,9 +1,12 @@
 import { Cluster, type ClusterOptions, Redis, type RedisOptions } from 'ioredis';
 import { RedisUnavailableError } from './errors.ts';
+import { quickenTexts } from './quick-texts.ts';
 import { parseRedisUrl, type RedisTarget } from './redis-url.ts';
 import { type Log, silent } from './types.ts';
 
 export type { Redis };
+
+quickenTexts();
 
 export interface ConnectOptions {
   /** Shown by CLIENT LIST. */
