@@ -206,6 +206,14 @@ export const database: readonly Mutant[] = [
     tests: [`${src}/settled.test.ts`],
   },
   {
+    name: 'database/glance-correction-unfollowed',
+    breaks: 'replies to a post that a glance corrects are judged by what it is then',
+    file: `${src}/derived/judging.ts`,
+    from: '[...new Set([...unsettled, ...(await this.correct(mistaken))])]',
+    to: '(await this.correct(mistaken), unsettled)',
+    tests: [`${src}/settled.test.ts`],
+  },
+  {
     name: 'database/run-goes-on',
     breaks: 'rows that are not to be written are not sent with those beside them',
     file: `${src}/copy-data.ts`,

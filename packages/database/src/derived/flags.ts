@@ -38,6 +38,17 @@ const flags = [
   'hasPostGate',
 ] as const;
 
+export type Flagged = Verdict & { uri: string };
+
+/** A post of which nothing is to be said. */
+export const noFlags: Verdict = {
+  invalidReplyRoot: false,
+  violatesThreadGate: false,
+  violatesEmbeddingRules: false,
+  hasThreadGate: false,
+  hasPostGate: false,
+};
+
 /** Whether a verdict is another than the one that is written. */
 export function differs(post: PresentPost, verdict: Verdict): boolean {
   return flags.some((flag) => post[flag] !== verdict[flag]);
@@ -66,7 +77,7 @@ const putPatiently = { name: 'post flags put, waiting', text: flagging('FOR NO K
  */
 export async function flagPosts(
   client: Client,
-  posts: readonly PresentPost[],
+  posts: readonly Flagged[],
   patient: boolean,
 ): Promise<{ parent: string | null; before: boolean; now: boolean }[]> {
   if (posts.length === 0) return [];

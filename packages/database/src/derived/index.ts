@@ -20,7 +20,7 @@
  * that; if it is delivered again, everything is looked at again, though no
  * record changes. Of a batch without news the first run, in the transaction,
  * is left out, and of the posts only those are judged that a glance finds not
- * as they should be (settled.ts).
+ * as they should be, and can't correct by itself (settled.ts).
  */
 import { Counts } from '../counts.ts';
 import type { Client } from '../pool.ts';

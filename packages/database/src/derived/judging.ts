@@ -12,7 +12,7 @@ import {
   repliesTo,
   rootsWithMentionRule,
 } from './affected.ts';
-import { differs, flagPosts, flagVersions } from './flags.ts';
+import { differs, type Flagged, flagPosts, flagVersions, noFlags } from './flags.ts';
 import { Gates } from './gates.ts';
 import { Mentions } from './mentions.ts';
 import { Pairs } from './pairs.ts';
@@ -111,9 +111,19 @@ export class Judging {
     const gated = [...targets.threadGates.keys(), ...targets.postGates.keys()];
     const others = [...again, ...children, ...concerned, ...gated];
     this.seen = new Set([...parents, ...others]);
-    const { unsettled, opReplies } = await glanceAtPosts(this.client, targets, others);
+    const { unsettled, mistaken, opReplies } = await glanceAtPosts(this.client, targets, others);
     this.judged.opReplies = opReplies;
-    return unsettled;
+    return [...new Set([...unsettled, ...(await this.correct(mistaken))])];
+  }
+
+  /** @returns replies to those that are corrected */
+  private async correct(mistaken: Glance['mistaken']): Promise<string[]> {
+    for (const { uri } of mistaken) this.judged.changed.add(uri);
+    const [, children] = await together(
+      this.flagPosts(mistaken.map((post) => ({ ...noFlags, ...post }))),
+      childrenSince(this.client, new Map(mistaken.map(({ uri }) => [uri, '']))),
+    );
+    return children;
   }
 
   private async concerned(targets: Targets, removed: Promise<unknown>): Promise<string[]> {
@@ -267,7 +277,7 @@ export class Judging {
     return { changed, invalidated };
   }
 
-  private async flagPosts(posts: readonly PresentPost[]): Promise<void> {
+  private async flagPosts(posts: readonly Flagged[]): Promise<void> {
     // A reply that violates the gate is no reply to be counted.
     for (const { parent, before, now } of await flagPosts(this.client, posts, this.patient)) {
       if (parent !== null && before !== now) this.counts.add('post_agg.replyCount', parent, now ? -1 : 1);

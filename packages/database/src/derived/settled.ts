@@ -2,14 +2,20 @@
  * Which posts are as they should be, at a glance: neither they nor their parents were ever edited or deleted, no gate
  * concerns them, and what is said of their parent is right. Of a whole fetch that are almost all, and one statement that
  * names the others costs a fraction of reading and judging each. What it leaves out judging.ts would leave as it is.
+ *
+ * Most of the others reply to what has not come yet, or has just come: all that is wrong is what is said of their
+ * parent, and the glance says what judging would.
  */
 import type { Client } from '../pool.ts';
 import type { Targets } from './targets.ts';
+import { authorityOf } from './uris.ts';
 
 export interface Glance {
   /** Posts to be judged, and those that are gone but had versions. */
   unsettled: string[];
-  /** Of the others, those that reply in a thread of their author's. */
+  /** Posts of which no more is wrong than what is said of their parent, with what is right. */
+  mistaken: { uri: string; invalidReplyRoot: boolean }[];
+  /** Of all but those to be judged, those that reply in a thread of their author's. */
   opReplies: { uri: string; root: string; parent: string }[];
 }
 
@@ -49,15 +55,17 @@ const glance = {
     ), seen AS (
       SELECT p.uri, p."replyRoot" AS root, p."replyParent" AS parent,
         split_part(p."replyRoot", '/', 3) = p.creator AND p."replyParent" IS NOT NULL AS op,
+        CASE WHEN coalesce(p."invalidReplyRoot", false) = (${invalid}) THEN '='
+          WHEN p."invalidReplyRoot" THEN '-' ELSE '+' END AS sign,
         coalesce(p."hasThreadGate", p."hasPostGate", p."violatesThreadGate", p."violatesEmbeddingRules") IS NOT NULL
-        OR coalesce(p."invalidReplyRoot", false) <> (${invalid})
         OR p."replyParent" IS NOT NULL AND (${doubtfulParent}) AS odd
       FROM post p LEFT JOIN LATERAL (SELECT * FROM post WHERE uri = p."replyParent" OFFSET 0) q ON true
       WHERE p.uri = ANY($2::text[]) AND p.uri NOT IN (SELECT uri FROM changed) AND p.uri NOT IN (SELECT uri FROM gated)
     )
-    SELECT string_agg(uri || CASE WHEN odd THEN '' ELSE ' ' || root || ' ' || parent END, chr(10)) AS lines FROM (
-      SELECT * FROM seen WHERE odd OR op
-      UNION ALL SELECT uri, NULL, NULL, false, true FROM (SELECT uri FROM changed UNION SELECT uri FROM gated) c
+    SELECT string_agg(uri || CASE WHEN odd THEN '' ELSE coalesce(' ' || root || ' ' || parent || ' ' || sign, '') END,
+      chr(10)) AS lines FROM (
+      SELECT * FROM seen WHERE odd OR op OR sign <> '='
+      UNION ALL SELECT uri, NULL, NULL, false, NULL, true FROM (SELECT uri FROM changed UNION SELECT uri FROM gated) c
     ) s`,
 };
 
@@ -80,15 +88,21 @@ export async function glanceAtPosts(
     all.add(uri);
     read.push(uri);
   }
-  const unsettled: string[] = [];
-  const opReplies: Glance['opReplies'] = [];
-  if (all.size === 0) return { unsettled, opReplies };
+  const found: Glance = { unsettled: [], mistaken: [], opReplies: [] };
+  if (all.size === 0) return found;
   const values = [[...all], read, [...quotes.keys()], [...quotes.values()]];
   const { rows } = await client.query<{ lines: string | null }>({ ...glance, values });
-  for (const line of rows[0]!.lines?.split('\n') ?? []) {
-    const [uri, root, parent] = line.split(' ') as [string, ...string[]];
-    if (root === undefined) unsettled.push(uri);
-    else opReplies.push({ uri, root, parent: parent! });
+  for (const line of rows[0]!.lines?.split('\n') ?? []) add(found, line);
+  return found;
+}
+
+/** A URI, and unless it is to be judged: root, parent, and whether more ('+') or less ('-') is to be said of it. */
+function add({ unsettled, mistaken, opReplies }: Glance, line: string): void {
+  const [uri, root, parent, sign] = line.split(' ') as [string, ...string[]];
+  if (root === undefined) {
+    unsettled.push(uri);
+    return;
   }
-  return { unsettled, opReplies };
+  if (sign !== '=') mistaken.push({ uri, invalidReplyRoot: sign === '+' });
+  if (authorityOf(root) === authorityOf(uri)) opReplies.push({ uri, root, parent: parent! });
 }
