@@ -150,3 +150,18 @@ it('a quote is judged by a gate that comes after it, and was there before it', a
     { uri: uriOf(bob, 'b'), violates: true },
   ]);
 });
+
+it('a thread whose first post comes last is judged in one look, however deep it is', async () => {
+  const rkeys = Array.from({ length: 30 }, (_, n) => `r${n}`);
+  const root = refTo(uriOf(ann, 'r0'));
+  const posts = rkeys.map((rkey, n) => {
+    const reply = n > 0 && { reply: { root, parent: refTo(uriOf(ann, rkeys[n - 1]!)) } };
+    return event({ did: ann, rkey }, n + 1, { text: rkey, ...reply }, { old: true });
+  });
+  await applyEvents(pool, [posts.slice(1)]);
+  await applyEvents(pool, [posts.slice(0, 1)]);
+  const { rows } = await pool.query(
+    'SELECT count(*)::int AS n, count("invalidReplyRoot")::int AS bad FROM post',
+  );
+  expect(rows).toEqual([{ n: 30, bad: 0 }]);
+});
