@@ -1,12 +1,12 @@
 import pg from 'pg';
 
-const special = /["\\]/;
-
 /** An element of a list; undefined for what is left to pg. */
 function elementText(value: unknown): string | undefined {
   switch (typeof value) {
     case 'string':
-      return special.test(value) ? `"${value.replace(/["\\]/g, '\\$&')}"` : `"${value}"`;
+      // Looking for one character each costs half of what looking for either by an expression does.
+      if (!value.includes('"') && !value.includes('\\')) return `"${value}"`;
+      return `"${value.replace(/["\\]/g, '\\$&')}"`;
     case 'number':
     case 'boolean':
       return String(value);
@@ -18,13 +18,13 @@ function elementText(value: unknown): string | undefined {
 /** A list of plain values in PostgreSQL's array syntax; anything else as it is. */
 function arrayText(value: unknown): unknown {
   if (!Array.isArray(value)) return value;
-  const parts = new Array<string>(value.length);
+  let texts = '';
   for (let i = 0; i < value.length; i++) {
     const text = elementText(value[i]);
     if (text === undefined) return value;
-    parts[i] = text;
+    texts += i === 0 ? text : `,${text}`;
   }
-  return `{${parts.join(',')}}`;
+  return `{${texts}}`;
 }
 
 /** Of pg's connection what is used here. */
