@@ -90,7 +90,13 @@ async function prepare(postgres: BenchPostgres, repos: BenchRepo[]): Promise<Sce
     await applyEntries(pool, half);
     await pool.query('VACUUM ANALYZE');
     const store = new RepoStore(pool);
-    for (const repo of repos) merge.push(...(await compareAgain(store, repo, 'again')));
+    const marked: Promise<void>[] = [];
+    for (const repo of repos) {
+      const { entries, sent } = await compareAgain(store, repo, 'again');
+      merge.push(...entries);
+      marked.push(sent);
+    }
+    await Promise.all(marked);
   });
   return { postgres, repos, records: totalOf(repos), fresh, merge, rows };
 }
@@ -138,12 +144,19 @@ type Pool = Parameters<typeof applyEntries>[0];
 /** As services/repo-backfiller and the indexer: read, verify, compare, and say that the repo is complete. */
 async function again(pool: Pool, repos: readonly BenchRepo[]): Promise<void> {
   const sent: ReadFields[] = [];
+  const marked: Promise<void>[] = [];
   const store = new RepoStore(pool);
   const left = repos.values();
   const worker = async () => {
-    for (const repo of left) sent.push(...(await compareAgain(store, repo, 'again')));
+    for (const repo of left) {
+      const again = await compareAgain(store, repo, 'again');
+      sent.push(...again.entries);
+      // Which takes its time, and holds up no other repo.
+      marked.push(again.sent);
+    }
   };
   await Promise.all([worker(), worker(), worker(), worker()]);
+  await Promise.all(marked);
   if (sent.length !== repos.length) throw new Error('something differs');
   await applyEntries(pool, sent);
 }

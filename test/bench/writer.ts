@@ -63,12 +63,15 @@ function laneOf(fields: ReadFields): number {
 }
 
 /** Reads and verifies a repo, compares it with its rows. @returns what has to be sent */
-export async function compareAgain(store: RepoStore, repo: BenchRepo, fetch: string): Promise<ReadFields[]> {
+export async function compareAgain(
+  store: RepoStore,
+  repo: BenchRepo,
+  fetch: string,
+): Promise<{ entries: ReadFields[]; sent: Promise<void> }> {
   await using snapshot = await open(repo.car);
   const { did, rev } = snapshot;
   const begun = await store.begin({ did, rev, fetch, force: true });
   const rows = begun === 'fresh' ? undefined : store.rows(did);
   const entries = await entriesOf(snapshot, fetch, { rows });
-  await store.sent(did, fetch);
-  return entries;
+  return { entries, sent: store.sent(did, fetch) };
 }
